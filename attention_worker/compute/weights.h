@@ -1,0 +1,54 @@
+// weights.h: all tensors of the model but the routed experts, packed for one compute class.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "device/device.h"
+#include "kernels/pack.h"
+#include "model/checkpoint/checkpoint.h"
+
+namespace expertmesh {
+
+// gate, up: [intermediate, hidden]; down: [hidden, intermediate].
+struct FfnWeights {
+  PackedLinear gate, up, down;
+};
+
+// H heads, dn = qk_nope_dim, dr = qk_rope_dim, dv = v_dim, dc = kv_lora_rank, h = hidden.
+struct LayerWeights {
+  const float* input_norm = nullptr;           // [h]
+  const float* post_attention_norm = nullptr;  // [h]
+  PackedLinear query;                          // [H * (dn + dr), h]; without q_lora only
+  PackedLinear query_a;                        // [q_lora, h]
+  const float* query_a_norm = nullptr;         // [q_lora]
+  PackedLinear query_b;                        // [H * (dn + dr), q_lora]
+  PackedLinear kv_a;                           // [dc + dr, h]
+  const float* kv_a_norm = nullptr;            // [dc]
+  PackedLinear key_up;                         // per head [dc, dn]: kv_b's key half, transposed
+  PackedLinear value_up;                       // per head [dv, dc]: kv_b's value half
+  PackedLinear output;                         // [h, H * dv]
+  FfnWeights dense;                            // dense layers only
+  PackedLinear router;                         // [experts, h] f32; MoE layers only
+  FfnWeights shared;                           // MoE layers of models with shared experts
+};
+
+struct AttentionWeights {
+  PackedLinear embedding;  // [vocabulary, h]
+  PackedLinear head;       // [vocabulary, h]; the embedding itself when tied
+  const float* final_norm = nullptr;  // [h]
+  std::vector<LayerWeights> layers;
+  std::vector<Buffer> memory;  // what all of the above points into
+};
+
+// Reads and packs; the peak is the packed size and a little. `progress` counts bytes packed. Any
+// thread.
+// Errors  those of Checkpoint; CANCELLED; RESOURCE_EXHAUSTED: no memory.
+absl::StatusOr<AttentionWeights> LoadAttentionWeights(const Checkpoint& checkpoint, bool widen,
+                                                      Device& device,
+                                                      std::atomic<uint64_t>* progress,
+                                                      const std::atomic<bool>& cancelled);
+
+}  // namespace expertmesh

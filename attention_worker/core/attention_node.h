@@ -1,0 +1,127 @@
+// attention_node.h: the protocol of an attention worker: membership, sequences, steps, dispatch.
+//
+// Events only note what happened; Tick, which follows every batch of them, goes on with the step,
+// ends what is due, admits what waits, and starts the next step.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "attention_worker/core/cache/block_pool.h"
+#include "attention_worker/core/experts/dispatcher.h"
+#include "attention_worker/core/layer_compute.h"
+#include "attention_worker/core/scheduler/scheduler.h"
+#include "attention_worker/core/step.h"
+#include "cluster/control_link.h"
+#include "cluster/worker_session.h"
+#include "generation/attention_port.h"
+#include "generation/stop_rule.h"
+#include "transport/worker_loop.h"
+
+namespace expertmesh {
+
+struct AttentionNodeOptions {
+  Report identity;  // name, role, address, memory, threads, class, model, limits
+  RequestLimits limits;
+  SchedulerLimits scheduler;
+  int32_t max_sequences = 64;
+  int32_t max_waiting = 1024;
+  DType wire_dtype = DType::kF32;
+  LivenessOptions liveness;
+  // How long a request may wait for an expert that no worker holds, or for a lease.
+  Duration coverage_wait = std::chrono::seconds(2);
+};
+
+class AttentionNode final : public WorkerNode, private WorkerSessionHost {
+ public:
+  // All pointers outlive the node.
+  AttentionNode(AttentionNodeOptions options, LayerCompute* compute, ControlLink* control,
+                ControlLinkListener* listener, Transport* transport, NodeHost* host);
+  ~AttentionNode() override;
+
+  // Requests. OnDelta and OnEnd come from inside these calls and from Tick.
+  void Submit(RequestId id, GenerateRequest request, GenerationListener* listener, Time now);
+  void Cancel(RequestId id);
+  // Ends every request with `why`, and refuses what comes: this life of the worker is over.
+  void EndAll(const absl::Status& why);
+
+  void Start(Time now) override;
+  void OnLinkUp(Time now) override;
+  void OnCommand(const Command& command, Time now) override;
+  void OnLinkDown(const absl::Status& why, Time now) override;
+  void OnOpened(std::shared_ptr<Channel> channel, const Hello& peer, Time now) override;
+  void OnMessage(ChannelId channel, Message message, Time now) override;
+  void OnClosed(ChannelId channel, const absl::Status& why, Time now) override;
+  void OnSent(uint64_t token, Time now) override;
+  void OnComputed(uint64_t token, Time now) override;
+  void Tick(Time now) override;
+  Time NextWakeup() const override;
+
+  // For invariants and tests.
+  int32_t used_blocks() const { return pool_.used_blocks(); }
+  size_t sequences() const { return running_.size() + waiting_.size(); }
+
+ private:
+  struct Sequence {
+    RequestId id = 0;
+    GenerateRequest request;
+    GenerationListener* listener = nullptr;
+    StopRule rule;
+    Time arrived{};
+    std::vector<int32_t> tokens;  // prompt, then output
+    int32_t cached = 0;           // positions in the latent cache
+    std::vector<int32_t> blocks;
+    std::vector<float> prompt_logprobs;
+    absl::Status fault;           // ended by it at the next commit
+    Delta delta;                  // of the step that is committed
+  };
+  using SequencePtr = std::unique_ptr<Sequence>;
+
+  void Connect() override;
+  void SendReport(const Report& report) override;
+  void Assign(const ExpertSet& experts) override {}
+  void AdoptTopology(std::shared_ptr<const Topology> topology) override;
+  void AdoptIncarnation(Incarnation incarnation) override;
+  void LeaseChanged(bool held) override;
+  void Fenced(const std::string& why) override;
+
+  void OnLoaded(Time now);
+  absl::Status CheckSubmit(const GenerateRequest& request) const;
+  void FaultRow(int32_t row, const absl::Status& why);
+  void FaultRunning(Sequence& sequence, const absl::Status& why);
+  void EndExpired(Time now);
+  void Admit(Time now);
+  bool MayAdmit() const;
+  void StartStep(Time now);
+  void PlanRows(Sequence& sequence, const RowRange& range);
+  void Commit();
+  void TakeOutput(Sequence& sequence, int32_t row, const StepOutput& output);
+  void EndFinished();
+  void Finish(Sequence& sequence, const absl::Status& status);
+
+  static constexpr uint64_t kLoadToken = 1;
+  static constexpr uint64_t kFirstStepToken = 16;
+
+  AttentionNodeOptions options_;
+  LayerCompute* compute_;
+  ControlLink* control_;
+  ControlLinkListener* listener_;
+  Transport* transport_;
+  NodeHost* host_;
+  WorkerSession session_;
+  Dispatcher dispatcher_;
+  StepMachine step_;
+  BlockPool pool_;
+  bool ready_ = false;
+  bool ended_ = false;                    // by EndAll
+  Time now_{};  // of the event that is handled: for the session's callbacks
+  std::deque<SequencePtr> waiting_;
+  std::vector<SequencePtr> running_;      // in order of admission
+  std::vector<SequencePtr> ended_running_;  // a step may still name them
+  std::vector<Sequence*> row_sequence_;   // of the step's rows
+  std::vector<Progress> progress_;        // scratch of StartStep
+  std::vector<RowRange> ranges_;
+};
+
+}  // namespace expertmesh

@@ -1,0 +1,93 @@
+// layer_compute.h: what an attention worker's protocol asks of its compute half.
+//
+// One step goes through the layers as a state machine (step.h): each call here puts work on the
+// stream and returns at once. The host reads results only after OnComputed of a Notify that was
+// called after the work. simulation/ puts a stub here.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "cluster/topology.h"
+#include "generation/delta.h"
+
+namespace expertmesh {
+
+// What the core must know of the model.
+struct ModelShape {
+  int32_t layers = 0;
+  ExpertGrid grid;        // layers below grid.first_layer are dense
+  int32_t hidden = 0;     // elements of a dispatched row
+  int32_t top_k = 0;
+  int32_t block_rows = 0; // positions per latent-cache block
+  int32_t blocks = 0;     // of the latent cache
+};
+
+// The rows of one step. Arrays have one entry per row; rows of a sequence are adjacent and ascend in
+// position. `slots` says which row of `blocks` is the sequence's.
+struct StepPlan {
+  std::vector<int32_t> tokens;
+  std::vector<int32_t> positions;
+  std::vector<int32_t> slots;
+  std::vector<int32_t> blocks;  // [slots, blocks_stride]
+  int32_t blocks_stride = 0;
+  // The rows whose logits are wanted, ascending.
+  struct Output {
+    int32_t row = 0;
+    int32_t target = -1;  // the id whose logprob is wanted too; -1: none
+    int32_t top = 0;      // how many of the most likely ids
+  };
+  std::vector<Output> outputs;
+
+  int32_t rows() const { return static_cast<int32_t>(tokens.size()); }
+  void Clear();
+};
+
+// What came of one output of a plan.
+struct StepOutput {
+  int32_t id = 0;
+  float logprob = 0;
+  float target_logprob = 0;
+  absl::Span<const TokenLogprob> top;
+};
+
+// One step at a time; call order is step.h's. All memory is sized at start.
+class LayerCompute {
+ public:
+  virtual ~LayerCompute() = default;
+  // Known from the start.
+  virtual const ModelShape& shape() const = 0;
+
+  // Reads and packs the weights in the background; OnComputed(token) follows, then FinishLoad says
+  // what came of it. Nothing else is called before.
+  virtual void Load(uint64_t token) = 0;
+  virtual absl::Status FinishLoad() = 0;
+  virtual void LoadProgress(uint64_t* loaded, uint64_t* wanted) const = 0;
+
+  // `plan` stays until the step's last OnComputed.
+  virtual void Begin(const StepPlan& plan) = 0;
+  virtual void Embed() = 0;
+  virtual void Attention(int32_t layer) = 0;  // x += MLA(norm(x)); h = norm(x)
+  virtual void Dense(int32_t layer) = 0;      // x += ffn(h)
+  virtual void Gate(int32_t layer) = 0;       // top-k experts and weights of every h
+  virtual void Shared(int32_t layer) = 0;     // s = shared(h), if the model has shared experts
+  virtual void Combine(int32_t layer) = 0;    // x += weighted expert rows + s
+  virtual void Head() = 0;                    // the outputs of the plan
+
+  // OnComputed(token) when all work put so far is done.
+  virtual void Notify(uint64_t token) = 0;
+
+  // After OnComputed of Gate: [rows, top_k], in gate order.
+  virtual absl::Span<const int32_t> chosen_experts() const = 0;
+  // After OnComputed of Gate: h, [rows, hidden] in the wire's dtype. Stays until Combine.
+  virtual const std::byte* hidden_rows() const = 0;
+  // For the host to fill before Combine: [rows * top_k, hidden] in the wire's dtype.
+  virtual std::byte* expert_rows() = 0;
+  // After OnComputed of Head: output i of the plan; its `top` stays until the next call.
+  virtual StepOutput output(size_t i) = 0;
+};
+
+}  // namespace expertmesh

@@ -1,0 +1,37 @@
+#include "common/status.h"
+
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace expertmesh {
+namespace {
+
+constexpr absl::string_view kRetryPayload = "expertmesh/retry-after-ms";
+
+}  // namespace
+
+absl::Status WithRetryAfter(absl::Status status, std::chrono::milliseconds delay) {
+  status.SetPayload(kRetryPayload, absl::Cord(absl::StrCat(delay.count())));
+  return status;
+}
+
+std::optional<std::chrono::milliseconds> RetryAfter(const absl::Status& status) {
+  auto payload = status.GetPayload(kRetryPayload);
+  int64_t milliseconds = 0;
+  if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &milliseconds)) {
+    return std::nullopt;
+  }
+  return std::chrono::milliseconds(milliseconds);
+}
+
+absl::Status Annotate(const absl::Status& status, absl::string_view context) {
+  if (status.ok()) return status;
+  absl::Status annotated(status.code(), absl::StrCat(context, ": ", status.message()));
+  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
+    annotated.SetPayload(url, payload);
+  });
+  return annotated;
+}
+
+}  // namespace expertmesh

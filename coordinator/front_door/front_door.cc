@@ -1,0 +1,97 @@
+#include "coordinator/front_door/front_door.h"
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+
+namespace expertmesh {
+namespace {
+
+constexpr std::chrono::milliseconds kRetryHint{1000};
+
+}  // namespace
+
+FrontDoor::FrontDoor(PortFactory ports, GenerationListener* inward)
+    : make_port_(std::move(ports)), inward_(inward) {}
+
+void FrontDoor::OnTopology(std::shared_ptr<const Topology> topology) {
+  topology_ = std::move(topology);
+  uncovered_ = Uncovered(*topology_);
+  for (auto& [key, worker] : workers_) worker.listed = false;
+  for (const Member& member : topology_->members) {
+    if (member.role != WorkerRole::kAttention || member.state != WorkerState::kReady) continue;
+    Worker& worker = workers_[{member.name, member.incarnation}];
+    if (worker.port == nullptr) worker.port = make_port_(member);
+    worker.listed = true;
+  }
+  DropUnlisted();
+}
+
+void FrontDoor::DropUnlisted() {
+  std::erase_if(workers_, [](const auto& entry) {
+    return !entry.second.listed && entry.second.sessions == 0;
+  });
+}
+
+absl::Status FrontDoor::MayServe() const {
+  const auto unavailable = [](auto... parts) {
+    return WithRetryAfter(absl::UnavailableError(absl::StrCat(parts...)), kRetryHint);
+  };
+  if (draining_) return unavailable("the front door is shutting down");
+  if (topology_ == nullptr) return unavailable("no worker has joined yet");
+  if (!uncovered_.empty()) {
+    return unavailable("no expert worker holds ", uncovered_.ToText());
+  }
+  return absl::OkStatus();
+}
+
+FrontDoor::Worker* FrontDoor::LeastLoaded() {
+  Worker* best = nullptr;
+  for (auto& [key, worker] : workers_) {
+    if (worker.listed && (best == nullptr || worker.sessions < best->sessions)) best = &worker;
+  }
+  return best;
+}
+
+void FrontDoor::Start(RequestId id, GenerateRequest request, GenerationListener* listener) {
+  absl::Status status = MayServe();
+  Worker* worker = status.ok() ? LeastLoaded() : nullptr;
+  if (status.ok() && worker == nullptr) {
+    status = WithRetryAfter(absl::UnavailableError("no attention worker is ready"), kRetryHint);
+  }
+  if (!status.ok()) return listener->OnEnd(id, status);
+  sessions_[id] = {listener, worker};
+  ++worker->sessions;
+  worker->port->Start(id, std::move(request), inward_);
+}
+
+void FrontDoor::Cancel(RequestId id) {
+  auto session = sessions_.find(id);
+  if (session != sessions_.end()) session->second.worker->port->Cancel(id);
+}
+
+void FrontDoor::OnDelta(RequestId id, Delta delta) {
+  auto session = sessions_.find(id);
+  if (session != sessions_.end()) session->second.listener->OnDelta(id, std::move(delta));
+}
+
+void FrontDoor::OnEnd(RequestId id, absl::Status status) {
+  auto session = sessions_.find(id);
+  if (session == sessions_.end()) return;
+  GenerationListener* listener = session->second.listener;
+  --session->second.worker->sessions;
+  sessions_.erase(session);
+  DropUnlisted();
+  listener->OnEnd(id, std::move(status));
+}
+
+void FrontDoor::EndAll(const absl::Status& why) {
+  draining_ = true;
+  std::map<RequestId, Session> ended;
+  ended.swap(sessions_);
+  for (auto& [id, session] : ended) {
+    session.worker->port->Cancel(id);
+    session.listener->OnEnd(id, why);
+  }
+}
+
+}  // namespace expertmesh

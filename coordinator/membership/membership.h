@@ -1,0 +1,104 @@
+// membership.h: who is in the fleet, who holds what, and which topology says so: control's state
+// machine.
+//
+// TERMS. A coordinator without a store takes 1 + the highest term that any worker reports. It learns
+// that from the first report of a life that it did not make itself; all it says afterwards carries
+// the higher term, so workers drop what an older coordinator still says.
+// INCARNATIONS. A life of a worker is named at its first report. Of two lives of one name the newer
+// one wins; the older is told that it is fenced.
+// LOST. A broken link or a missed lease. A life that comes back says what it holds and is READY again
+// at once.
+// PLACEMENT. Nothing is placed before `initial_expert_workers` have reported, none of them with a
+// term; or, when some have one (control restarted in a running fleet), before one lease has passed,
+// so that those who hold experts can say so. Later, workers without experts get what is uncovered.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "cluster/control_link.h"
+#include "cluster/report.h"
+#include "common/clock.h"
+
+namespace expertmesh {
+
+struct MembershipOptions {
+  int32_t initial_expert_workers = 1;
+  Duration lease = kLease;
+  // Incarnations are numbered from here. Two coordinators of one fleet, one after the other, start
+  // with different numbers (the shell passes the time of its start), so that no life is named twice
+  // even before the terms are known.
+  uint64_t first_number = 1;
+};
+
+// One worker as membership sees it.
+struct WorkerRecord {
+  Report report;  // the newest
+  WorkerState state = WorkerState::kJoining;
+  Incarnation incarnation;
+  ExpertSet assigned;
+};
+
+// Effects; called from inside Membership's methods.
+class MembershipHost {
+ public:
+  virtual ~MembershipHost() = default;
+  virtual void SendCommand(LinkId link, const Command& command) = 0;
+  virtual void CloseLink(LinkId link) = 0;
+  virtual void TopologyChanged(std::shared_ptr<const Topology> topology) = 0;
+};
+
+// Threads: one.
+class Membership {
+ public:
+  Membership(MembershipOptions options, MembershipHost* host, Time now);
+
+  void OnLinkOpened(LinkId link);
+  void OnReport(LinkId link, const Report& report, Time now);
+  void OnLinkClosed(LinkId link, Time now);
+  void Tick(Time now);
+  Time NextWakeup() const;
+
+  // Null until the first worker has reported.
+  std::shared_ptr<const Topology> topology() const { return topology_; }
+  std::map<std::string, WorkerRecord> Records() const;
+  // Why nothing is placed yet; empty when something is, or nothing is missing.
+  std::string WaitingFor(Time now) const;
+  uint64_t term() const { return term_; }
+
+ private:
+  struct Worker {
+    WorkerRecord record;
+    LinkId link = 0;  // 0: none
+    Time lease_until{};
+    bool live() const { return record.state != WorkerState::kLost; }
+    bool expert() const { return record.report.role == WorkerRole::kExpert; }
+  };
+
+  std::string RefusalOf(const Report& report) const;
+  Worker* Admit(LinkId link, const Report& report, Time now);
+  void LearnTerm(const Report& report);
+  void Fence(LinkId link, const std::string& why);
+  void Lose(Worker& worker);
+  bool MayPlace(Time now) const;
+  void Place(Time now);
+  bool Publish();
+  void SendTo(Worker& worker);
+  ExpertSet Spoken() const;  // held by or assigned to live workers
+
+  MembershipOptions options_;
+  MembershipHost* host_;
+  Time started_;
+  uint64_t term_ = 1;
+  uint64_t counter_ = 0;         // of epochs
+  uint64_t next_number_;         // of incarnations
+  uint64_t command_number_ = 0;
+  bool saw_term_ = false;        // some worker came with one: the fleet is older than we are
+  bool placed_ = false;
+  std::map<std::string, Worker> workers_;
+  std::map<LinkId, std::string> links_;  // link -> worker's name; empty until its first report
+  std::shared_ptr<const Topology> topology_;
+};
+
+}  // namespace expertmesh

@@ -1,0 +1,165 @@
+#include "coordinator/service/attention_stub.h"
+
+#include <grpcpp/client_context.h>
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/check.h"
+#include "common/status.h"
+#include "expertmesh/v1/attention_service.grpc.pb.h"
+#include "rpc/channel.h"
+#include "rpc/convert_generation.h"
+#include "rpc/deadline.h"
+#include "rpc/status.h"
+
+namespace expertmesh {
+namespace {
+
+// Until a lost worker is noticed, replaced or back.
+constexpr std::chrono::milliseconds kRetryAfterLoss{1000};
+
+// Codes that gRPC itself gives when a server goes away in the middle of a call.
+bool IsBroken(absl::StatusCode code) {
+  return code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kCancelled ||
+         code == absl::StatusCode::kUnknown;
+}
+
+}  // namespace
+
+// One Generate call. Kept alive by the port's table until OnDone. The listener is called while it
+// is set, under the lock, so that a Cancel that has returned is final.
+class GrpcAttentionPort::Call final
+    : public grpc::ClientReadReactor<v1::AttentionGenerateResponse> {
+ public:
+  Call(GrpcAttentionPort* port, RequestId id, const GenerateRequest& request,
+       GenerationListener* listener)
+      : port_(port),
+        id_(id),
+        stub_(v1::AttentionService::NewStub(port->channel_)),
+        request_(ToAttentionProto(request)),
+        listener_(listener) {
+    context_.set_deadline(ToGrpcDeadline(request.deadline));
+  }
+
+  void Start() {
+    stub_->async()->Generate(&context_, &request_, this);
+    StartRead(&response_);
+    StartCall();
+  }
+
+  void Detach() {
+    {
+      MutexLock lock(mutex_);
+      listener_ = nullptr;
+    }
+    context_.TryCancel();
+  }
+
+ private:
+  void OnReadDone(bool ok) override {
+    if (!ok) return;  // OnDone follows and says why
+    absl::StatusOr<Delta> delta = FromProto(response_);
+    {
+      MutexLock lock(mutex_);
+      if (delta.ok() && !finished_) {
+        finished_ = delta->finish != FinishReason::kNone;
+        if (listener_ != nullptr) listener_->OnDelta(id_, *std::move(delta));
+      } else if (!delta.ok()) {
+        refused_ = Annotate(absl::InternalError(delta.status().message()),
+                            absl::StrCat("attention worker ", port_->name_, " answered nonsense"));
+      }
+    }
+    if (!delta.ok()) context_.TryCancel();
+    StartRead(&response_);
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    {
+      MutexLock lock(mutex_);
+      if (listener_ != nullptr) listener_->OnEnd(id_, Verdict(FromGrpcStatus(status)));
+      listener_ = nullptr;
+    }
+    port_->Forget(id_);  // may delete this
+  }
+
+  absl::Status Verdict(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (finished_) return absl::OkStatus();  // the answer is complete, whatever came after
+    if (!refused_.ok()) return refused_;
+    if (status.ok()) {
+      return absl::InternalError(
+          absl::StrCat("attention worker ", port_->name_, " ended without a finish reason"));
+    }
+    if (!IsBroken(status.code())) return status;
+    return WithRetryAfter(absl::UnavailableError(absl::StrCat("attention worker ", port_->name_,
+                                                              ": ", status.message())),
+                          RetryAfter(status).value_or(kRetryAfterLoss));
+  }
+
+  GrpcAttentionPort* const port_;
+  const RequestId id_;
+  const std::unique_ptr<v1::AttentionService::Stub> stub_;
+  grpc::ClientContext context_;
+  const v1::AttentionGenerateRequest request_;
+  v1::AttentionGenerateResponse response_;  // of the read in flight
+
+  Mutex mutex_;
+  GenerationListener* listener_ ABSL_GUARDED_BY(mutex_);
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status refused_ ABSL_GUARDED_BY(mutex_);
+};
+
+GrpcAttentionPort::GrpcAttentionPort(std::string name, std::shared_ptr<grpc::Channel> channel)
+    : name_(std::move(name)), channel_(std::move(channel)) {}
+
+GrpcAttentionPort::~GrpcAttentionPort() {
+  std::vector<std::shared_ptr<Call>> calls;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [id, call] : calls_) calls.push_back(call);
+  }
+  for (const auto& call : calls) call->Detach();
+  MutexLock lock(mutex_);
+  while (!calls_.empty()) forgotten_.wait(lock.native());
+}
+
+void GrpcAttentionPort::Start(RequestId id, GenerateRequest request,
+                              GenerationListener* listener) {
+  auto call = std::make_shared<Call>(this, id, request, listener);
+  {
+    MutexLock lock(mutex_);
+    const bool added = calls_.emplace(id, call).second;
+    CHECK(added, "a request's number is never reused");
+  }
+  call->Start();
+}
+
+void GrpcAttentionPort::Cancel(RequestId id) {
+  std::shared_ptr<Call> call;
+  {
+    MutexLock lock(mutex_);
+    auto found = calls_.find(id);
+    if (found == calls_.end()) return;
+    call = found->second;
+  }
+  call->Detach();
+}
+
+void GrpcAttentionPort::Forget(RequestId id) {
+  std::shared_ptr<Call> call;  // destroyed after the lock is gone
+  MutexLock lock(mutex_);
+  auto found = calls_.find(id);
+  call = std::move(found->second);
+  calls_.erase(found);
+  forgotten_.notify_all();
+}
+
+AttentionPortFactory GrpcAttentionPorts() {
+  return [](const std::string& name, const std::string& address) {
+    return std::make_unique<GrpcAttentionPort>(absl::StrCat(name, " (", address, ")"),
+                                               DialInsecure(address));
+  };
+}
+
+}  // namespace expertmesh

@@ -1,0 +1,116 @@
+#include "expert_worker/compute/shard.h"
+
+#include <algorithm>
+
+#include "common/status.h"
+#include "kernels/pack.h"
+#include "model/tensor_names.h"
+
+namespace expertmesh {
+namespace {
+
+constexpr size_t kReadBytes = size_t{1} << 20;  // of one pread: a piece of a tensor
+
+struct Part {
+  names::Ffn which;
+  PackedLinear ExpertWeights::*field;
+};
+constexpr Part kParts[] = {{names::Ffn::kGate, &ExpertWeights::gate},
+                           {names::Ffn::kUp, &ExpertWeights::up},
+                           {names::Ffn::kDown, &ExpertWeights::down}};
+
+size_t PartBytes(const Checkpoint& checkpoint, const std::string& name, bool widen) {
+  const TensorInfo& info = checkpoint.tensor(name);
+  return PackedBytes(info.shape[0], info.shape[1], PackedDType(info.dtype, widen));
+}
+
+uint64_t BytesOf(const Checkpoint& checkpoint, int32_t layer, int32_t expert, bool widen) {
+  uint64_t bytes = 0;
+  for (const Part& part : kParts) {
+    bytes += PartBytes(checkpoint, names::Expert(layer, expert, part.which), widen);
+  }
+  return bytes;
+}
+
+// One matrix into `target`; returns its view.
+absl::StatusOr<PackedLinear> LoadMatrix(const Checkpoint& checkpoint, const std::string& name,
+                                        bool widen, std::byte* target, std::vector<std::byte>& piece,
+                                        std::atomic<uint64_t>* progress) {
+  const TensorInfo& info = checkpoint.tensor(name);
+  const int64_t n = info.shape[0], k = info.shape[1];
+  const DType packed = PackedDType(info.dtype, widen);
+  const size_t row_bytes = k * SizeOf(info.dtype);
+  const int64_t rows_at_once = std::max<int64_t>(1, kReadBytes / row_bytes);
+  piece.resize(rows_at_once * row_bytes);
+  for (int64_t row = 0; row < n; row += rows_at_once) {
+    const int64_t count = std::min(rows_at_once, n - row);
+    RETURN_IF_ERROR(checkpoint.ReadRows(name, row, count, piece.data()));
+    PackRows(piece.data(), info.dtype, row, count, k, packed, target);
+    progress->fetch_add(count * row_bytes, std::memory_order_relaxed);
+  }
+  return ViewPacked(target, packed, n, k);
+}
+
+template <typename F>
+void ForEach(const ExpertSet& experts, F&& f) {
+  const ExpertGrid& grid = experts.grid();
+  for (int32_t layer = grid.first_layer; layer < grid.first_layer + grid.layers; ++layer) {
+    for (int32_t expert = 0; expert < grid.experts; ++expert) {
+      if (experts.Contains(layer, expert)) f(layer, expert);
+    }
+  }
+}
+
+}  // namespace
+
+ExpertGrid GridOf(const ModelConfig& config) {
+  if (config.moe_layers() <= 0) return {};
+  return {static_cast<int32_t>(config.first_moe_layer), static_cast<int32_t>(config.moe_layers()),
+          static_cast<int32_t>(config.routed_experts)};
+}
+
+uint64_t ExpertBytes(const Checkpoint& checkpoint, bool widen) {
+  const ExpertGrid grid = GridOf(checkpoint.config());
+  return grid.layers == 0 ? 0 : BytesOf(checkpoint, grid.first_layer, 0, widen);
+}
+
+absl::StatusOr<LoadedExperts> LoadExperts(const Checkpoint& checkpoint, const ExpertSet& experts,
+                                          bool widen, Device& device,
+                                          std::atomic<uint64_t>* progress,
+                                          const std::atomic<bool>& cancelled) {
+  LoadedExperts loaded;
+  size_t bytes = 0;
+  ForEach(experts, [&](int32_t layer, int32_t expert) {
+    bytes += BytesOf(checkpoint, layer, expert, widen);
+    loaded.entries.push_back({layer, expert, {}});
+  });
+  ASSIGN_OR_RETURN(loaded.memory, device.Allocate(bytes));
+  std::byte* target = loaded.memory.data();
+  std::vector<std::byte> piece;
+  for (LoadedExperts::Entry& entry : loaded.entries) {
+    for (const Part& part : kParts) {
+      if (cancelled.load(std::memory_order_relaxed)) return absl::CancelledError("load stopped");
+      const std::string name = names::Expert(entry.layer, entry.expert, part.which);
+      ASSIGN_OR_RETURN(entry.weights.*part.field,
+                       LoadMatrix(checkpoint, name, widen, target, piece, progress));
+      target += PartBytes(checkpoint, name, widen);
+    }
+  }
+  return loaded;
+}
+
+Shard::Shard(ExpertGrid grid) : grid_(grid), table_(grid.size(), nullptr) {}
+
+void Shard::Add(LoadedExperts experts) {
+  loads_.push_back(std::make_unique<LoadedExperts>(std::move(experts)));
+  for (const LoadedExperts::Entry& entry : loads_.back()->entries) {
+    table_[int64_t{entry.layer - grid_.first_layer} * grid_.experts + entry.expert] = &entry.weights;
+  }
+}
+
+absl::Span<const ExpertWeights* const> Shard::Layer(int32_t layer) const {
+  return absl::MakeConstSpan(table_).subspan(
+      static_cast<size_t>(layer - grid_.first_layer) * grid_.experts, grid_.experts);
+}
+
+}  // namespace expertmesh

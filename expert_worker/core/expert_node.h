@@ -1,0 +1,104 @@
+// expert_node.h: the protocol of an expert worker: membership, load, dispatches in, combines out.
+//
+// It answers any row for an expert that it holds, whatever epoch is stamped on it: the epoch orders
+// topologies, not arithmetic. A dispatch that comes twice while it is in hand is computed once;
+// after its combine has left it is computed again, and the sender drops what it does not wait for.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "cluster/control_link.h"
+#include "cluster/worker_session.h"
+#include "expert_worker/core/expert_compute.h"
+#include "expert_worker/core/pass_queue.h"
+#include "transport/worker_loop.h"
+
+namespace expertmesh {
+
+struct ExpertNodeOptions {
+  Report identity;  // name, role, address, memory, threads, class, model
+  DType wire_dtype = DType::kF32;
+  size_t max_pass_rows = 512;
+};
+
+class ExpertNode final : public WorkerNode, private WorkerSessionHost {
+ public:
+  // All pointers outlive the node.
+  ExpertNode(ExpertNodeOptions options, ExpertCompute* compute, ControlLink* control,
+             ControlLinkListener* listener, Transport* transport, NodeHost* host);
+  ~ExpertNode() override;
+
+  void Start(Time now) override;
+  void OnLinkUp(Time now) override;
+  void OnCommand(const Command& command, Time now) override;
+  void OnLinkDown(const absl::Status& why, Time now) override;
+  void OnOpened(std::shared_ptr<Channel> channel, const Hello& peer, Time now) override;
+  void OnMessage(ChannelId channel, Message message, Time now) override;
+  void OnClosed(ChannelId channel, const absl::Status& why, Time now) override;
+  void OnSent(uint64_t token, Time now) override;
+  void OnComputed(uint64_t token, Time now) override;
+  void Tick(Time now) override;
+  Time NextWakeup() const override;
+
+  // For invariants and tests.
+  size_t calls_in_hand() const { return calls_.size(); }
+  const ExpertSet& holds() const { return holds_; }
+
+ private:
+  struct Peer {
+    std::shared_ptr<Channel> channel;
+    Incarnation incarnation;
+    std::string name;
+  };
+  // One call that this worker has: waiting, in a pass, or with its combine on the way out.
+  struct Held {
+    ExpertCall call;
+    bool answered = false;   // combine given to the channel
+    bool abandoned = false;  // its channel closed; goes away when nothing reads it any more
+    bool in_pass = false;
+  };
+
+  void Connect() override;
+  void SendReport(const Report& report) override;
+  void Assign(const ExpertSet& experts) override;
+  void AdoptTopology(std::shared_ptr<const Topology> topology) override {}
+  void AdoptIncarnation(Incarnation incarnation) override;
+  void LeaseChanged(bool held) override;
+  void Fenced(const std::string& why) override;
+
+  void StartLoad();
+  void OnLoaded(Time now);
+  absl::Status CheckDispatch(const Message& message) const;
+  void OnDispatch(ChannelId id, Peer& peer, Message message);
+  void OnPing(ChannelId id, Peer& peer, const MessageHeader& ping);
+  void StartPass();
+  void OnPassDone();
+  void Answer(uint64_t token, Held& held);
+
+  static constexpr uint64_t kLoadToken = 1;
+  static constexpr uint64_t kPassToken = 2;
+  static constexpr uint64_t kFirstCallToken = 16;
+
+  ExpertNodeOptions options_;
+  ExpertCompute* compute_;
+  ControlLink* control_;
+  ControlLinkListener* listener_;
+  Transport* transport_;
+  NodeHost* host_;
+  WorkerSession session_;
+  std::map<ChannelId, Peer> peers_;
+  std::map<uint64_t, Held> calls_;  // by token
+  uint64_t next_token_ = kFirstCallToken;
+  PassQueue queue_;
+  std::vector<PassPiece> pass_;
+  std::vector<PassRow> pass_rows_;
+  bool pass_running_ = false;
+  ExpertSet wanted_;
+  ExpertSet loading_;
+  ExpertSet holds_;
+  bool load_running_ = false;
+};
+
+}  // namespace expertmesh

@@ -1,0 +1,67 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "generation/request.h"
+#include "generation/stop_rule.h"
+
+namespace expertmesh {
+namespace {
+
+const RequestLimits kLimits{.vocabulary = 100, .max_context = 32, .eos_token_ids = {7}};
+
+GenerateRequest Valid() {
+  GenerateRequest request;
+  request.prompt = {1, 2, 99};
+  request.max_tokens = 29;
+  return request;
+}
+
+TEST(ValidateRequest, TakesWhatIsWithinTheBounds) {
+  EXPECT_TRUE(ValidateRequest(Valid(), kLimits).ok());
+}
+
+TEST(ValidateRequest, NamesTheFieldTheValueAndTheBound) {
+  const auto refused = [](auto change, const char* text) {
+    GenerateRequest request = Valid();
+    change(request);
+    absl::Status status = ValidateRequest(request, kLimits);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), testing::HasSubstr(text));
+  };
+  refused([](auto& r) { r.prompt.clear(); }, "token_ids is empty");
+  refused([](auto& r) { r.prompt[1] = 100; }, "token_ids[1] is 100; ids go from 0 to 99");
+  refused([](auto& r) { r.prompt[0] = -1; }, "token_ids[0] is -1");
+  refused([](auto& r) { r.max_tokens = 0; }, "max_tokens is 0; it is at least 1");
+  refused([](auto& r) { r.max_tokens = 30; }, "together 33; the context holds 32");
+  refused([](auto& r) { r.max_tokens = INT32_MAX; }, "the context holds 32");
+  refused([](auto& r) { r.top_logprobs = 101; }, "top_logprobs is 101; it goes from 0 to 100");
+  refused([](auto& r) { r.top_logprobs = -1; }, "top_logprobs is -1");
+  refused([](auto& r) { r.stop_token_ids.assign(65, 1); }, "stop_token_ids has 65 entries");
+  refused([](auto& r) { r.stop_token_ids = {100}; }, "stop_token_ids[0] is 100");
+  refused([](auto& r) { r.request_id.assign(129, 'x'); }, "request_id has 129 bytes");
+}
+
+TEST(StopRule, EndsAtTheModelsOwnEndUnlessToldToIgnoreIt) {
+  GenerateRequest request = Valid();
+  StopRule rule(request, kLimits);
+  EXPECT_EQ(rule.Accept(3), FinishReason::kNone);
+  EXPECT_EQ(rule.Accept(7), FinishReason::kStop);
+  EXPECT_EQ(rule.stop_token_id(), 7);
+  request.ignore_eos = true;
+  request.stop_token_ids = {5};
+  StopRule deaf(request, kLimits);
+  EXPECT_EQ(deaf.Accept(7), FinishReason::kNone);
+  EXPECT_EQ(deaf.Accept(5), FinishReason::kStop);
+  EXPECT_EQ(deaf.output_tokens(), 2);
+}
+
+TEST(StopRule, EndsAtTheLengthLimit) {
+  GenerateRequest request = Valid();
+  request.max_tokens = 2;
+  StopRule rule(request, kLimits);
+  EXPECT_EQ(rule.Accept(3), FinishReason::kNone);
+  EXPECT_EQ(rule.Accept(3), FinishReason::kLength);
+}
+
+}  // namespace
+}  // namespace expertmesh

@@ -1,0 +1,86 @@
+// checkpoint.h: a published checkpoint folder: config.json and safetensors, checked before use.
+//
+// Open reads headers only. Every offset, shape and dtype is checked against the file's real size
+// and against the config, so that what Open accepts can be read. Data is read with pread, tensor by
+// tensor (or some rows of one), never the whole file.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/dtype.h"
+#include "common/ids.h"
+#include "model/config.h"
+
+namespace expertmesh {
+
+class InputFile;
+class Inventory;
+
+struct TensorInfo {
+  DType dtype = DType::kF32;  // kF32, kBf16 or kF16; may differ from tensor to tensor
+  std::vector<int64_t> shape;
+  int file = 0;         // index into the checkpoint's files
+  uint64_t offset = 0;  // of the first byte, in the file; not always a multiple of the dtype's size
+  uint64_t bytes = 0;
+};
+
+class Checkpoint {
+ public:
+  // `folder` holds config.json and either model.safetensors or model.safetensors.index.json with
+  // the shards that its weight_map names (names inside the folder only; model.safetensors wins
+  // where both are). The eos ids of generation_config.json, if there is one, replace config.json's.
+  //
+  // Each tensor of RequiredTensors must be there, with its shape, in f32, bf16 or f16. Of the rest,
+  // what the main model does not read is ignored: layers from num_hidden_layers on (draft layers),
+  // *.rotary_emb.inv_freq, a tied model's lm_head.weight, and names outside `model.` and
+  // `lm_head.`. Anything else (a bias, a scale) would change the numbers, and is refused by name.
+  //
+  // Errors  NOT_FOUND: a file is missing; INVALID_ARGUMENT: file, tensor or field, expected, found;
+  //         DATA_LOSS: a header cannot be read; else what errno says.
+  static absl::StatusOr<std::unique_ptr<Checkpoint>> Open(absl::string_view folder);
+  ~Checkpoint();
+  Checkpoint(const Checkpoint&) = delete;
+  Checkpoint& operator=(const Checkpoint&) = delete;
+
+  const ModelConfig& config() const { return config_; }
+  const std::string& folder() const { return folder_; }
+
+  // A tensor of RequiredTensors; CHECKs that it is one (Open has checked that it is there).
+  const TensorInfo& tensor(absl::string_view name) const;
+
+  // Rows [first, first + count) of a matrix (a vector is one row), as stored, into `out`
+  // (count * row bytes). Any thread.
+  // Errors  DATA_LOSS: the file ended early or cannot be read; file and tensor are named.
+  absl::Status ReadRows(absl::string_view name, int64_t first, int64_t count, void* out) const;
+
+  // The whole tensor widened to f32: for norms and other small ones.
+  absl::StatusOr<std::vector<float>> ReadF32(absl::string_view name) const;
+
+  // Hash of config.json's text, every tensor's name, dtype, shape and place, and the first bytes of
+  // a fixed few tensors, some in each layer, one routed expert among them. Reads at most
+  // kFingerprintBytes of data. The same folder's copy on another machine has the same fingerprint.
+  absl::StatusOr<ModelFingerprint> Fingerprint() const;
+  static constexpr uint64_t kFingerprintBytes = uint64_t{4} << 20;
+
+ private:
+  Checkpoint();
+
+  absl::Status ReadConfig();
+  absl::Status OpenFiles();
+  absl::Status TakeTensors(const Inventory& inventory);
+  std::vector<std::string> SampledTensors() const;
+
+  std::string folder_;
+  ModelConfig config_;
+  std::string config_text_;
+  std::vector<std::unique_ptr<InputFile>> files_;
+  std::map<std::string, TensorInfo, std::less<>> tensors_;
+};
+
+}  // namespace expertmesh

@@ -1,0 +1,182 @@
+#include "model/checkpoint/checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "model/checkpoint/test_folder.h"
+#include "model/tensor_names.h"
+#include "tests/support/checkpoint_writer.h"
+
+namespace expertmesh {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+std::unique_ptr<Checkpoint> MustOpen(const std::string& path) {
+  absl::StatusOr<std::unique_ptr<Checkpoint>> checkpoint = Checkpoint::Open(path);
+  EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
+  return checkpoint.ok() ? *std::move(checkpoint) : nullptr;
+}
+
+ModelFingerprint FingerprintOf(const std::string& path) {
+  absl::StatusOr<ModelFingerprint> fingerprint = MustOpen(path)->Fingerprint();
+  EXPECT_TRUE(fingerprint.ok()) << fingerprint.status();
+  return *fingerprint;
+}
+
+TEST(Checkpoint, OpensWhatTheConfigPromises) {
+  TestFolder folder;
+  auto checkpoint = MustOpen(folder.path());
+  ASSERT_NE(checkpoint, nullptr);
+  EXPECT_EQ(checkpoint->config().hidden, SmallModelConfig().hidden);
+  for (const TensorSpec& spec : RequiredTensors(checkpoint->config())) {
+    const TensorInfo& info = checkpoint->tensor(spec.name);
+    EXPECT_EQ(info.shape, spec.shape) << spec.name;
+    EXPECT_EQ(info.dtype, DType::kBf16) << spec.name;
+  }
+  EXPECT_DEATH(checkpoint->tensor("model.layers.9.norm"), "is a tensor of this model");
+}
+
+TEST(Checkpoint, ReadsTheSameNumbersFromEveryDtypeAndSplit) {
+  TestFolder f32({.dtype = DType::kF32});
+  TestFolder bf16({.dtype = DType::kBf16, .f32_gate = true, .shards = 3});
+  TestFolder f16({.dtype = DType::kF16, .shards = 2});
+  auto exact = MustOpen(f32.path());
+  auto coarse = MustOpen(bf16.path());
+  auto half = MustOpen(f16.path());
+  EXPECT_EQ(coarse->tensor(names::Gate(1)).dtype, DType::kF32);
+  for (const TensorSpec& spec : RequiredTensors(exact->config())) {
+    const std::vector<float> values = *exact->ReadF32(spec.name);
+    const std::vector<float> of_bf16 = *coarse->ReadF32(spec.name);
+    const std::vector<float> of_f16 = *half->ReadF32(spec.name);
+    ASSERT_EQ(of_bf16.size(), values.size());
+    ASSERT_EQ(of_f16.size(), values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      ASSERT_NEAR(of_bf16[i], values[i], std::abs(values[i]) / 256) << spec.name << i;
+      ASSERT_NEAR(of_f16[i], values[i], std::abs(values[i]) / 2048 + 0x1p-14) << spec.name << i;
+    }
+  }
+}
+
+TEST(Checkpoint, ReadsRowsAsTheyAreStored) {
+  TestFolder folder({.dtype = DType::kF32, .shards = 3});
+  auto checkpoint = MustOpen(folder.path());
+  const std::string name = names::Expert(2, 5, names::Ffn::kDown);
+  const std::vector<float> whole = *checkpoint->ReadF32(name);
+  const int64_t width = checkpoint->config().expert_intermediate;
+  std::vector<float> rows(3 * width);
+  ASSERT_TRUE(checkpoint->ReadRows(name, 4, 3, rows.data()).ok());
+  EXPECT_EQ(std::memcmp(rows.data(), whole.data() + 4 * width, rows.size() * sizeof(float)), 0);
+  EXPECT_TRUE(checkpoint->ReadRows(name, 48, 0, nullptr).ok());
+  EXPECT_DEATH((void)checkpoint->ReadRows(name, 46, 3, rows.data()), "rows of the tensor");
+
+  std::vector<float> norm(48);
+  ASSERT_TRUE(checkpoint->ReadRows(names::FinalNorm(), 0, 1, norm.data()).ok());
+  EXPECT_EQ(norm, *checkpoint->ReadF32(names::FinalNorm()));
+}
+
+TEST(Checkpoint, ReportsDataThatIsGoneSinceItOpened) {
+  TestFolder folder;
+  auto checkpoint = MustOpen(folder.path());
+  const std::string last = names::Dense(0, names::Ffn::kUp);
+  const TensorInfo& info = checkpoint->tensor(last);
+  std::filesystem::resize_file(folder.File("model.safetensors"), info.offset + info.bytes - 1);
+  const absl::Status status = checkpoint->ReadF32(last).status();
+  EXPECT_TRUE(absl::IsDataLoss(status));
+  EXPECT_THAT(
+      std::string(status.message()),
+      HasSubstr("tensor model.layers.0.mlp.up_proj.weight: model.safetensors: ends at byte"));
+  EXPECT_TRUE(checkpoint->ReadF32(names::Embedding()).ok()) << "the rest can still be read";
+}
+
+TEST(Checkpoint, TakesEosFromTheGenerationConfigIfItHasAny) {
+  TestFolder folder;
+  EXPECT_THAT(MustOpen(folder.path())->config().eos_token_ids, ElementsAre(1));
+  folder.Write("generation_config.json", R"({"eos_token_id": [5, 6]})");
+  EXPECT_THAT(MustOpen(folder.path())->config().eos_token_ids, ElementsAre(5, 6));
+  folder.Write("generation_config.json", R"({"temperature": 0.3})");
+  EXPECT_THAT(MustOpen(folder.path())->config().eos_token_ids, ElementsAre(1));
+}
+
+TEST(Checkpoint, IgnoresTensorsThatTheModelDoesNotRead) {
+  TestFolder folder;
+  for (const char* name :
+       {"model.layers.1.self_attn.rotary_emb.inv_freq", "model.layers.3.eh_proj.weight",
+        "model.layers.61.mlp.gate.weight", "score.weight"}) {
+    folder.AddTensor("model.safetensors", name, "I64", {3});
+  }
+  EXPECT_NE(MustOpen(folder.path()), nullptr);
+}
+
+TEST(Checkpoint, IgnoresTheHeadOfATiedModel) {
+  ModelConfig config = SmallModelConfig();
+  config.tied_head = true;
+  TestFolder folder({}, config);
+  EXPECT_NE(MustOpen(folder.path()), nullptr);
+  folder.AddTensor("model.safetensors", "lm_head.weight", "BF16", {2, 2});
+  EXPECT_NE(MustOpen(folder.path()), nullptr);
+}
+
+TEST(Checkpoint, FollowsLinksAsDownloadCachesHaveThem) {
+  TestFolder real;
+  TestFolder links(TestFolder::kEmpty);
+  for (const char* name : {"config.json", "model.safetensors"}) {
+    std::filesystem::create_symlink(real.File(name), links.File(name));
+  }
+  EXPECT_EQ(FingerprintOf(links.path()), FingerprintOf(real.path()));
+}
+
+TEST(Checkpoint, PrefersTheSingleFileToAnIndex) {
+  TestFolder folder;
+  folder.Write("model.safetensors.index.json", "{}");
+  EXPECT_NE(MustOpen(folder.path()), nullptr);
+}
+
+TEST(Fingerprint, IsTheSameForACopyAndAnotherForAnyOtherModel) {
+  TestFolder folder;
+  const ModelFingerprint fingerprint = FingerprintOf(folder.path());
+  EXPECT_EQ(FingerprintOf(TestFolder().path()), fingerprint);
+  EXPECT_NE(FingerprintOf(TestFolder({.seed = 2}).path()), fingerprint);
+  EXPECT_NE(FingerprintOf(TestFolder({.dtype = DType::kF16}).path()), fingerprint);
+  EXPECT_NE(FingerprintOf(TestFolder({.shards = 2}).path()), fingerprint);
+  ModelConfig other = SmallModelConfig();
+  other.routed_scaling = 2.25;
+  EXPECT_NE(FingerprintOf(TestFolder({}, other).path()), fingerprint);
+}
+
+TEST(Fingerprint, SeesAChangedExpertOfAnyLayer) {
+  TestFolder folder;
+  const ModelFingerprint before = FingerprintOf(folder.path());
+  const TensorInfo info = MustOpen(folder.path())->tensor(names::Expert(2, 2, names::Ffn::kDown));
+  folder.Overwrite("model.safetensors", info.offset, "\x12");
+  EXPECT_NE(FingerprintOf(folder.path()), before);
+}
+
+TEST(Checkpoint, OpensEveryCheckpointOfTheRepository) {
+  std::vector<std::filesystem::path> folders = {EXPERTMESH_SOURCE_DIR "/models/tiny"};
+  for (const auto& entry :
+       std::filesystem::directory_iterator(EXPERTMESH_SOURCE_DIR "/tests/golden")) {
+    if (std::filesystem::exists(entry.path() / "config.json")) folders.push_back(entry.path());
+  }
+  EXPECT_GT(folders.size(), 1u);
+  for (const auto& folder : folders) {
+    SCOPED_TRACE(folder);
+    auto checkpoint = MustOpen(folder.string());
+    ASSERT_NE(checkpoint, nullptr);
+    EXPECT_TRUE(checkpoint->Fingerprint().ok());
+    for (const TensorSpec& spec : RequiredTensors(checkpoint->config())) {
+      const absl::StatusOr<std::vector<float>> values = checkpoint->ReadF32(spec.name);
+      ASSERT_TRUE(values.ok()) << values.status();
+      for (float value : *values) ASSERT_TRUE(std::isfinite(value)) << spec.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace expertmesh

@@ -1,0 +1,210 @@
+#include "model/config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/math.h"
+#include "common/status.h"
+#include "model/json_fields.h"
+
+namespace expertmesh {
+namespace {
+
+using Json = nlohmann::json;
+
+// Far above any model, and low enough that no product of sizes overflows.
+constexpr int64_t kMaxVocabulary = int64_t{1} << 24;
+constexpr int64_t kMaxWidth = int64_t{1} << 20;
+constexpr int64_t kMaxRank = int64_t{1} << 16;
+constexpr int64_t kMaxHeads = int64_t{1} << 14;
+constexpr int64_t kMaxHeadDim = int64_t{1} << 14;
+constexpr int64_t kMaxLayers = int64_t{1} << 12;
+constexpr int64_t kMaxExperts = int64_t{1} << 16;
+constexpr int64_t kMaxSharedExperts = int64_t{1} << 10;
+constexpr int64_t kMaxPosition = 10'000'000;  // exact in f32, and no angle above kTrigHighest
+static_assert(kMaxPosition <= kTrigHighest);
+
+void CheckArchitecture(JsonFields& fields) {
+  if (fields.Text("model_type") != "deepseek_v2") fields.Refuse("model_type", "\"deepseek_v2\"");
+  const Json* architectures = fields.Find("architectures");
+  if (architectures == nullptr || !architectures->is_array() ||
+      std::find(architectures->begin(), architectures->end(), "DeepseekV2ForCausalLM") ==
+          architectures->end()) {
+    fields.Refuse("architectures", "a list with \"DeepseekV2ForCausalLM\"");
+  }
+}
+
+// Fields that have one value in every published checkpoint, and whose other values we do not
+// compute. Absent and null mean that value: all readers agree on it.
+void CheckSingleValued(JsonFields& fields) {
+  if (fields.TextOr("hidden_act", "silu") != "silu") fields.Refuse("hidden_act", "\"silu\"");
+  if (fields.TextOr("scoring_func", "softmax") != "softmax") {
+    fields.Refuse("scoring_func", "\"softmax\"");
+  }
+  fields.IntegerOr("moe_layer_freq", 1, 1, 1);
+  fields.NumberOr("partial_rotary_factor", 1, 1, 1);
+  for (const char* name : {"attention_bias", "mlp_bias"}) {
+    if (fields.BoolOr(name, false)) fields.Refuse(name, "false");
+  }
+  // The published code renormalises (and then does not scale), transformers ignores the field.
+  if (fields.BoolOr("norm_topk_prob", false)) {
+    fields.Refuse("norm_topk_prob", "false (readers of this model disagree on true)");
+  }
+  if (fields.Find("quantization_config") != nullptr) {
+    fields.Refuse("quantization_config", "nothing or null (weights in bf16, f16 or f32)");
+  }
+}
+
+void ReadSizes(JsonFields& fields, ModelConfig& config) {
+  config.vocabulary = fields.Integer("vocab_size", 1, kMaxVocabulary);
+  config.hidden = fields.Integer("hidden_size", 1, kMaxWidth);
+  config.layers = fields.Integer("num_hidden_layers", 1, kMaxLayers);
+  config.heads = fields.Integer("num_attention_heads", 1, kMaxHeads);
+  // MLA has no groups of heads: the field can only repeat the number of heads.
+  fields.IntegerOr("num_key_value_heads", config.heads, config.heads, config.heads);
+  config.q_lora_rank = fields.IntegerOrNull("q_lora_rank", 1, kMaxRank, 0);
+  config.kv_lora_rank = fields.Integer("kv_lora_rank", 1, kMaxRank);
+  config.qk_nope_dim = fields.Integer("qk_nope_head_dim", 1, kMaxHeadDim);
+  config.qk_rope_dim = fields.Integer("qk_rope_head_dim", 2, kMaxHeadDim);
+  if (config.qk_rope_dim % 2 != 0) fields.Refuse("qk_rope_head_dim", "an even integer");
+  config.v_dim = fields.Integer("v_head_dim", 1, kMaxHeadDim);
+  config.dense_intermediate = fields.Integer("intermediate_size", 1, kMaxWidth);
+  config.expert_intermediate = fields.Integer("moe_intermediate_size", 1, kMaxWidth);
+  config.first_moe_layer = fields.Integer("first_k_dense_replace", 0, config.layers);
+  config.max_position = fields.Integer("max_position_embeddings", 1, kMaxPosition);
+  config.rms_eps = fields.Number("rms_norm_eps", 1e-12, 1);
+  config.tied_head = fields.BoolOr("tie_word_embeddings", false);
+}
+
+void ReadGate(JsonFields& fields, ModelConfig& config) {
+  config.routed_experts = fields.Integer("n_routed_experts", 1, kMaxExperts);
+  // transformers' other name for the same field.
+  fields.IntegerOr("num_experts", config.routed_experts, config.routed_experts,
+                   config.routed_experts);
+  config.shared_experts = fields.IntegerOrNull("n_shared_experts", 0, kMaxSharedExperts, 0);
+  config.routed_scaling = fields.Number("routed_scaling_factor", 1e-6, 1e6);
+
+  const std::string method = fields.Text("topk_method");
+  if (method == "group_limited_greedy") {
+    config.gate_method = GateMethod::kGroupLimitedGreedy;
+    config.groups = fields.Integer("n_group", 1, config.routed_experts);
+    if (config.routed_experts % config.groups != 0) {
+      fields.Refuse("n_group",
+                    absl::StrCat("a divisor of n_routed_experts = ", config.routed_experts));
+    }
+    config.groups_kept = fields.Integer("topk_group", 1, config.groups);
+  } else if (method != "greedy") {
+    fields.Refuse("topk_method", "\"greedy\" or \"group_limited_greedy\"");
+  }
+  // More than that, and the gate would have to choose experts that it has ruled out.
+  const int64_t choosable = config.routed_experts / config.groups * config.groups_kept;
+  config.top_k = fields.Integer("num_experts_per_tok", 1, choosable);
+}
+
+void ReadYarn(JsonFields& fields, JsonFields& rope, ModelConfig& config) {
+  YarnConfig yarn;
+  yarn.original_max_position = rope.Integer("original_max_position_embeddings", 1, kMaxPosition);
+  // A copy outside the dictionary would win in transformers; then it must say the same.
+  fields.IntegerOr("original_max_position_embeddings", yarn.original_max_position,
+                   yarn.original_max_position, yarn.original_max_position);
+  if (rope.Has("factor") && rope.Find("factor") == nullptr) {
+    yarn.factor =
+        static_cast<double>(config.max_position) / static_cast<double>(yarn.original_max_position);
+    if (yarn.factor < 1) rope.Refuse("factor", "a number (the two lengths give less than 1)");
+  } else {
+    yarn.factor = rope.Number("factor", 1, 1e6);
+  }
+  yarn.beta_fast = rope.NumberOr("beta_fast", 1e-6, 1e6, yarn.beta_fast);
+  yarn.beta_slow = rope.NumberOr("beta_slow", 1e-6, 1e6, yarn.beta_slow);
+  yarn.mscale = rope.NumberOr("mscale", 0, 1e3, 0);
+  yarn.mscale_all_dim = rope.NumberOr("mscale_all_dim", 0, 1e3, 0);
+  yarn.attention_factor = rope.NumberOr("attention_factor", 1e-6, 1e6, 0);
+  yarn.truncate = rope.BoolOr("truncate", true);
+  config.yarn = yarn;
+}
+
+// Two spellings: `rope_theta` with `rope_scaling` (as published), and `rope_parameters` with
+// everything inside (transformers 5). As there: `rope_scaling` wins unless it is null or empty, and
+// a rope_theta in the dictionary wins over the one outside.
+void ReadRope(JsonFields& fields, ModelConfig& config) {
+  static const Json kPlain = Json::object();
+  const Json* dictionary = &kPlain;
+  std::string path;
+  for (const char* name : {"rope_scaling", "rope_parameters"}) {
+    const Json* value = fields.Find(name);
+    if (value == nullptr || value->empty()) continue;
+    if (!value->is_object()) return fields.Refuse(name, "null or an object");
+    dictionary = value;
+    path = absl::StrCat(name, ".");
+    break;
+  }
+  JsonFields rope(*dictionary, path);
+  JsonFields& theta = rope.Find("rope_theta") != nullptr ? rope : fields;
+  config.rope_theta = theta.Number("rope_theta", 1.001, 1e12);
+  rope.NumberOr("partial_rotary_factor", 1, 1, 1);
+
+  const std::string type_key = rope.Find("rope_type") != nullptr ? "rope_type" : "type";
+  const std::string type = rope.TextOr(type_key, "default");
+  // A factor without a type: transformers would take it for plain, the published code for an error.
+  const bool untyped = rope.Find(type_key) == nullptr && rope.Find("factor") != nullptr;
+  if (type == "yarn") {
+    ReadYarn(fields, rope, config);
+  } else if (type != "default" || untyped) {
+    rope.Refuse(type_key, "\"yarn\", \"default\" or nothing");
+  }
+  fields.Note(rope.status());
+}
+
+// One id or a list of them.
+std::vector<int32_t> ReadEos(JsonFields& fields) {
+  const Json* value = fields.Find("eos_token_id");
+  if (value == nullptr) return {};
+  const Json list = value->is_array() ? *value : Json::array({*value});
+  std::vector<int32_t> ids;
+  for (const Json& id : list) {
+    const Json field = {{"eos_token_id", id}};
+    JsonFields one(field);
+    ids.push_back(
+        static_cast<int32_t>(one.Integer("eos_token_id", 0, std::numeric_limits<int32_t>::max())));
+    fields.Note(one.status());
+  }
+  return ids;
+}
+
+}  // namespace
+
+absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json) {
+  ASSIGN_OR_RETURN(const Json document, ParseJsonObject(json));
+  JsonFields fields(document);
+  ModelConfig config;
+  CheckArchitecture(fields);
+  CheckSingleValued(fields);
+  ReadSizes(fields, config);
+  ReadGate(fields, config);
+  ReadRope(fields, config);
+  config.eos_token_ids = ReadEos(fields);
+  RETURN_IF_ERROR(fields.status());
+  return config;
+}
+
+absl::StatusOr<std::vector<int32_t>> ParseGenerationEos(absl::string_view json) {
+  ASSIGN_OR_RETURN(const Json document, ParseJsonObject(json));
+  JsonFields fields(document);
+  std::vector<int32_t> ids = ReadEos(fields);
+  RETURN_IF_ERROR(fields.status());
+  return ids;
+}
+
+float SoftmaxScale(const ModelConfig& config) {
+  double scale = 1 / std::sqrt(static_cast<double>(config.query_dim()));
+  if (config.yarn.has_value() && config.yarn->factor > 1 && config.yarn->mscale_all_dim != 0) {
+    const double m = 0.1 * config.yarn->mscale_all_dim * LogD(config.yarn->factor) + 1;
+    scale = scale * m * m;
+  }
+  return static_cast<float>(scale);
+}
+
+}  // namespace expertmesh

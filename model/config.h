@@ -1,0 +1,78 @@
+// config.h: what a DeepSeek-V2 checkpoint says of itself in config.json, checked.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace expertmesh {
+
+// YaRN as config.json spells it; absent means plain RoPE.
+struct YarnConfig {
+  double factor = 1;
+  int64_t original_max_position = 0;
+  double beta_fast = 32;
+  double beta_slow = 1;
+  double mscale = 0;            // 0: absent
+  double mscale_all_dim = 0;    // 0: absent
+  double attention_factor = 0;  // 0: absent; else the factor of cos and sin
+  bool truncate = true;         // floor and ceil of the ramp's bounds
+};
+
+enum class GateMethod { kGreedy, kGroupLimitedGreedy };
+
+// Field names follow config.json where they say enough. Every size is at least 1 unless it says.
+struct ModelConfig {
+  int64_t vocabulary = 0;
+  int64_t hidden = 0;
+  int64_t layers = 0;
+  int64_t heads = 0;
+  int64_t q_lora_rank = 0;  // 0: a single q_proj
+  int64_t kv_lora_rank = 0;
+  int64_t qk_nope_dim = 0;
+  int64_t qk_rope_dim = 0;  // even
+  int64_t v_dim = 0;
+  int64_t dense_intermediate = 0;
+  int64_t expert_intermediate = 0;
+  int64_t routed_experts = 0;
+  int64_t shared_experts = 0;  // 0: none
+  int64_t top_k = 0;
+  int64_t first_moe_layer = 0;  // layers below are dense; may equal `layers`
+  GateMethod gate_method = GateMethod::kGreedy;
+  int64_t groups = 1;
+  int64_t groups_kept = 1;
+  double routed_scaling = 1;
+  double rms_eps = 1e-6;  // of the three norms of width hidden; the latent norms have 1e-6 always
+  double rope_theta = 10000;
+  std::optional<YarnConfig> yarn;
+  int64_t max_position = 0;
+  bool tied_head = false;
+  std::vector<int32_t> eos_token_ids;  // generation_config.json's, else config.json's; may be empty
+
+  int64_t query_dim() const { return qk_nope_dim + qk_rope_dim; }
+  int64_t latent_width() const { return kv_lora_rank + qk_rope_dim; }
+  bool is_moe(int64_t layer) const { return layer >= first_moe_layer; }
+  int64_t moe_layers() const { return layers - first_moe_layer; }
+};
+
+// Reads config.json's text. Sizes and numbers must stand there: readers disagree on the defaults.
+// Rope in both spellings, `rope_theta` with `rope_scaling` and `rope_parameters`; of those, plain
+// and YaRN. What has one meaning when absent may be absent or null (n_shared_experts: null is 0);
+// what does not matter to inference is ignored, torch_dtype too: each tensor has its own. Errors
+// INVALID_ARGUMENT: the field, the value found and what is expected; a field that we do not
+//         honour and that would change the numbers is refused by name. norm_topk_prob true is one:
+//         the published code renormalises and does not scale, transformers ignores the field.
+absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json);
+
+// The eos ids of generation_config.json's text, if it has any. Errors as above.
+absl::StatusOr<std::vector<int32_t>> ParseGenerationEos(absl::string_view json);
+
+// (qk_nope_dim + qk_rope_dim)^-1/2 * m^2, m = 0.1 * mscale_all_dim * ln(factor) + 1 under YaRN with
+// factor > 1 and mscale_all_dim; m = 1 otherwise. (YaRN paper, section 3.4.)
+float SoftmaxScale(const ModelConfig& config);
+
+}  // namespace expertmesh

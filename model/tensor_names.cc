@@ -1,0 +1,127 @@
+#include "model/tensor_names.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace expertmesh {
+namespace names {
+namespace {
+
+std::string Layer(int64_t layer, absl::string_view rest) {
+  return absl::StrCat("model.layers.", layer, ".", rest, ".weight");
+}
+
+absl::string_view Projection(Ffn which) {
+  switch (which) {
+    case Ffn::kGate:
+      return "gate_proj";
+    case Ffn::kUp:
+      return "up_proj";
+    case Ffn::kDown:
+      return "down_proj";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string Embedding() { return "model.embed_tokens.weight"; }
+std::string FinalNorm() { return "model.norm.weight"; }
+std::string Head() { return "lm_head.weight"; }
+std::string InputNorm(int64_t layer) { return Layer(layer, "input_layernorm"); }
+std::string PostAttentionNorm(int64_t layer) { return Layer(layer, "post_attention_layernorm"); }
+std::string Query(int64_t layer) { return Layer(layer, "self_attn.q_proj"); }
+std::string QueryA(int64_t layer) { return Layer(layer, "self_attn.q_a_proj"); }
+std::string QueryANorm(int64_t layer) { return Layer(layer, "self_attn.q_a_layernorm"); }
+std::string QueryB(int64_t layer) { return Layer(layer, "self_attn.q_b_proj"); }
+std::string KvA(int64_t layer) { return Layer(layer, "self_attn.kv_a_proj_with_mqa"); }
+std::string KvANorm(int64_t layer) { return Layer(layer, "self_attn.kv_a_layernorm"); }
+std::string KvB(int64_t layer) { return Layer(layer, "self_attn.kv_b_proj"); }
+std::string Output(int64_t layer) { return Layer(layer, "self_attn.o_proj"); }
+std::string Gate(int64_t layer) { return Layer(layer, "mlp.gate"); }
+
+std::string Dense(int64_t layer, Ffn which) {
+  return Layer(layer, absl::StrCat("mlp.", Projection(which)));
+}
+
+std::string Shared(int64_t layer, Ffn which) {
+  return Layer(layer, absl::StrCat("mlp.shared_experts.", Projection(which)));
+}
+
+std::string Expert(int64_t layer, int64_t expert, Ffn which) {
+  return Layer(layer, absl::StrCat("mlp.experts.", expert, ".", Projection(which)));
+}
+
+}  // namespace names
+
+namespace {
+
+using names::Ffn;
+
+// gate and up are [width, hidden], down is [hidden, width].
+template <typename NameOf>
+void AddFfn(std::vector<TensorSpec>& out, int64_t hidden, int64_t width, NameOf name_of) {
+  out.push_back({name_of(Ffn::kGate), {width, hidden}});
+  out.push_back({name_of(Ffn::kUp), {width, hidden}});
+  out.push_back({name_of(Ffn::kDown), {hidden, width}});
+}
+
+void AddAttention(std::vector<TensorSpec>& out, const ModelConfig& c, int64_t layer) {
+  const int64_t query_rows = c.heads * c.query_dim();
+  if (c.q_lora_rank == 0) {
+    out.push_back({names::Query(layer), {query_rows, c.hidden}});
+  } else {
+    out.push_back({names::QueryA(layer), {c.q_lora_rank, c.hidden}});
+    out.push_back({names::QueryANorm(layer), {c.q_lora_rank}});
+    out.push_back({names::QueryB(layer), {query_rows, c.q_lora_rank}});
+  }
+  out.push_back({names::KvA(layer), {c.latent_width(), c.hidden}});
+  out.push_back({names::KvANorm(layer), {c.kv_lora_rank}});
+  out.push_back({names::KvB(layer), {c.heads * (c.qk_nope_dim + c.v_dim), c.kv_lora_rank}});
+  out.push_back({names::Output(layer), {c.hidden, c.heads * c.v_dim}});
+}
+
+void AddMoe(std::vector<TensorSpec>& out, const ModelConfig& c, int64_t layer) {
+  out.push_back({names::Gate(layer), {c.routed_experts, c.hidden}});
+  for (int64_t expert = 0; expert < c.routed_experts; ++expert) {
+    AddFfn(out, c.hidden, c.expert_intermediate,
+           [&](Ffn which) { return names::Expert(layer, expert, which); });
+  }
+  if (c.shared_experts == 0) return;
+  AddFfn(out, c.hidden, c.shared_experts * c.expert_intermediate,
+         [&](Ffn which) { return names::Shared(layer, which); });
+}
+
+}  // namespace
+
+std::vector<TensorSpec> LayerTensors(const ModelConfig& config, int64_t layer) {
+  std::vector<TensorSpec> out;
+  out.push_back({names::InputNorm(layer), {config.hidden}});
+  AddAttention(out, config, layer);
+  out.push_back({names::PostAttentionNorm(layer), {config.hidden}});
+  if (config.is_moe(layer)) {
+    AddMoe(out, config, layer);
+  } else {
+    AddFfn(out, config.hidden, config.dense_intermediate,
+           [&](Ffn which) { return names::Dense(layer, which); });
+  }
+  return out;
+}
+
+std::vector<TensorSpec> OuterTensors(const ModelConfig& config) {
+  std::vector<TensorSpec> out = {{names::Embedding(), {config.vocabulary, config.hidden}},
+                                 {names::FinalNorm(), {config.hidden}}};
+  if (!config.tied_head) out.push_back({names::Head(), {config.vocabulary, config.hidden}});
+  return out;
+}
+
+std::vector<TensorSpec> RequiredTensors(const ModelConfig& config) {
+  std::vector<TensorSpec> out = OuterTensors(config);
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    for (TensorSpec& spec : LayerTensors(config, layer)) out.push_back(std::move(spec));
+  }
+  return out;
+}
+
+}  // namespace expertmesh

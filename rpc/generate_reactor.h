@@ -1,0 +1,95 @@
+// generate_reactor.h: one server-streaming gRPC call that is one request of an AttentionPort.
+//
+// Both generation services are this: the users' over the whole fleet, the workers' over one worker.
+// They differ in their messages only.
+#pragma once
+
+#include <grpcpp/support/server_callback.h>
+
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "rpc/deadline.h"
+#include "rpc/delta_stream.h"
+#include "rpc/port_calls.h"
+#include "rpc/status.h"
+
+namespace expertmesh {
+
+// Owns itself until gRPC's OnDone; whoever delivers events meanwhile holds it too.
+template <typename Response>
+class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public CallSink {
+ public:
+  // Makes the message of a piece. Called for one piece after the other.
+  using Encode = std::function<Response(const Delta& piece)>;
+
+  // Serves one call: what the method handler returns. A request that is an error is the call's
+  // status. The call's deadline becomes the request's.
+  static grpc::ServerWriteReactor<Response>* Serve(PortCalls* calls,
+                                                   grpc::CallbackServerContext* context,
+                                                   absl::StatusOr<GenerateRequest> request,
+                                                   Encode encode) {
+    std::shared_ptr<GenerateReactor> call(new GenerateReactor(calls, std::move(encode)));
+    GenerateReactor* reactor = call.get();
+    reactor->self_ = call;
+    if (!request.ok()) {
+      call->OnEnd(request.status());
+      return reactor;
+    }
+    reactor->deadline_ = request->deadline = FromGrpcDeadline(context->deadline());
+    calls->Start(reactor->id_, *std::move(request), std::move(call));
+    return reactor;
+  }
+
+ private:
+  using Action = DeltaStream::Action;
+  // gRPC's timer and our clock may differ by this much.
+  static constexpr Duration kTimerSlack = std::chrono::milliseconds(5);
+
+  GenerateReactor(PortCalls* calls, Encode encode)
+      : calls_(calls), id_(calls->NewId()), encode_(std::move(encode)) {}
+
+  // From the port.
+  void OnDelta(Delta delta) override {
+    bool overflow = false;
+    DeltaStream::Turn turn = stream_.OnDelta(std::move(delta), &overflow);
+    if (overflow) calls_->Cancel(id_);
+    Do(std::move(turn));
+  }
+  void OnEnd(absl::Status status) override { Do(stream_.OnEnd(std::move(status))); }
+
+  // From gRPC.
+  void OnWriteDone(bool ok) override { Do(stream_.OnWritten(ok)); }
+  void OnCancel() override {
+    calls_->Cancel(id_);
+    const bool expired = Now() + kTimerSlack >= deadline_;
+    Do(stream_.Abandon(expired ? absl::DeadlineExceededError("the deadline has passed")
+                                          : absl::CancelledError("the caller cancelled")));
+  }
+  void OnDone() override {
+    calls_->Cancel(id_);  // where the call ended before the request
+    self_.reset();        // may delete this
+  }
+
+  // One turn at a time, and none after kFinish: DeltaStream sees to it.
+  void Do(DeltaStream::Turn turn) {
+    if (turn.action == Action::kWrite) {
+      response_ = encode_(turn.piece);
+      this->StartWrite(&response_);
+    } else if (turn.action == Action::kFinish) {
+      this->Finish(ToGrpcStatus(turn.status));
+    }
+  }
+
+  PortCalls* const calls_;
+  const RequestId id_;
+  const Encode encode_;
+  Time deadline_ = kNever;
+  DeltaStream stream_;
+  Response response_;  // of the write in flight
+  std::shared_ptr<GenerateReactor> self_;
+};
+
+}  // namespace expertmesh

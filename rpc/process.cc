@@ -1,0 +1,51 @@
+#include "rpc/process.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cstdint>
+
+#include "common/check.h"
+
+namespace expertmesh {
+
+StopSignals::StopSignals() {
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGINT);
+  sigaddset(&stop, SIGTERM);
+  CHECK(pthread_sigmask(SIG_BLOCK, &stop, nullptr) == 0, "signals can be blocked");
+  signals_ = signalfd(-1, &stop, SFD_CLOEXEC);
+  wakes_ = eventfd(0, EFD_CLOEXEC);
+  CHECK(signals_ >= 0 && wakes_ >= 0, "a new process has file descriptors left");
+}
+
+StopSignals::~StopSignals() {
+  close(signals_);
+  close(wakes_);
+}
+
+std::optional<int> StopSignals::Wait() {
+  for (;;) {
+    pollfd ready[2] = {{signals_, POLLIN, 0}, {wakes_, POLLIN, 0}};
+    if (poll(ready, 2, -1) < 0) continue;  // EINTR
+    signalfd_siginfo info{};
+    if ((ready[0].revents & POLLIN) != 0 && read(signals_, &info, sizeof info) == sizeof info) {
+      return static_cast<int>(info.ssi_signo);
+    }
+    uint64_t wakes = 0;
+    if ((ready[1].revents & POLLIN) != 0 && read(wakes_, &wakes, sizeof wakes) == sizeof wakes) {
+      return std::nullopt;
+    }
+  }
+}
+
+void StopSignals::Wake() {
+  const uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(wakes_, &one, sizeof one);
+}
+
+}  // namespace expertmesh

@@ -1,0 +1,93 @@
+#include "rpc/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server_builder.h>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+#include "grpc/health/v1/health.pb.h"
+#include "rpc/address.h"
+
+namespace expertmesh {
+namespace {
+
+constexpr int kReflectionThreads = 4;  // reflection is a synchronous service: bound its threads
+constexpr int kMaxStreamsPerConnection = 8192;
+
+// Both register themselves with every server built afterwards.
+void EnableHealthAndReflection() {
+  static const bool done = [] {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    // Links the health protocol's description in, so that reflection can tell it.
+    return grpc::health::v1::HealthCheckRequest::descriptor() != nullptr;
+  }();
+  (void)done;
+}
+
+void Configure(const RpcServerOptions& options, grpc::ServerBuilder& builder) {
+  builder.SetMaxReceiveMessageSize(options.max_message_bytes);
+  builder.SetMaxSendMessageSize(options.max_message_bytes);
+  // Without this two programs could share one port and each get a part of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  // Clients may ping as they like, with or without calls; and a client that vanished without a
+  // word is noticed, so that its sequences do not run on.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
+  grpc::ResourceQuota quota("expertmesh");
+  quota.SetMaxThreads(kReflectionThreads);
+  builder.SetResourceQuota(quota);
+}
+
+}  // namespace
+
+RpcServer::RpcServer(std::unique_ptr<grpc::Server> server, std::string address)
+    : server_(std::move(server)), address_(std::move(address)) {}
+
+RpcServer::~RpcServer() { Stop(Duration::zero()); }
+
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
+    const RpcServerOptions& options, const std::vector<grpc::Service*>& services) {
+  RETURN_IF_ERROR(CheckListenAddress(options.listen, options.allow_insecure_listen));
+  ASSIGN_OR_RETURN(Address address, ParseAddress(options.listen));
+  EnableHealthAndReflection();
+  grpc::ServerBuilder builder;
+  Configure(options, builder);
+  int port = 0;
+  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  for (grpc::Service* service : services) builder.RegisterService(service);
+  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  if (server == nullptr || (port == 0 && !address.is_unix)) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot listen on ", options.listen, ": it is taken, or not an address of this machine"));
+  }
+  if (!address.is_unix) address.port = port;
+  return std::unique_ptr<RpcServer>(new RpcServer(std::move(server), ToString(address)));
+}
+
+void RpcServer::SetServing(absl::string_view service, bool serving) {
+  server_->GetHealthCheckService()->SetServingStatus(std::string(service), serving);
+}
+
+void RpcServer::SetNotServing() { server_->GetHealthCheckService()->Shutdown(); }
+
+void RpcServer::Stop(Duration grace) {
+  if (stopped_) return;
+  stopped_ = true;
+  SetNotServing();
+  server_->Shutdown(std::chrono::system_clock::now() +
+                    std::chrono::duration_cast<std::chrono::system_clock::duration>(grace));
+  server_->Wait();
+}
+
+}  // namespace expertmesh

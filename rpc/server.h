@@ -1,0 +1,57 @@
+// server.h: the one way a program of ours serves gRPC.
+//
+// With every server: the standard health service (grpc.health.v1), reflection, bounds on message
+// sizes, keepalive that stands long silent calls, and the listening rule of address.h.
+#pragma once
+
+#include <grpcpp/server.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/clock.h"
+#include "rpc/channel.h"
+
+namespace expertmesh {
+
+struct RpcServerOptions {
+  std::string listen = "127.0.0.1:0";  // port 0: any free one
+  bool allow_insecure_listen = false;
+  int max_message_bytes = kMaxControlMessageBytes;
+};
+
+// Threads  any, but Stop by one.
+class RpcServer {
+ public:
+  // Listens and serves. `services` (callback API) outlive the server. The whole server is SERVING
+  // at once; services by name only after SetServing.
+  // Errors  as CheckListenAddress; UNAVAILABLE: the address cannot be bound (taken, or not of this
+  //         machine).
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(
+      const RpcServerOptions& options, const std::vector<grpc::Service*>& services);
+  ~RpcServer();  // Stop()s without grace
+
+  // What was bound, with the real port: "127.0.0.1:41231".
+  const std::string& address() const { return address_; }
+
+  // Health of one service by its full name; "" is the whole server.
+  void SetServing(absl::string_view service, bool serving);
+  // NOT_SERVING under every name, for good: balancers send nothing new.
+  void SetNotServing();
+
+  // Accepts nothing new, waits up to `grace` for calls to end, cancels those that have not.
+  // No reaction of any service runs after it returns. Idempotent.
+  void Stop(Duration grace);
+
+ private:
+  RpcServer(std::unique_ptr<grpc::Server> server, std::string address);
+
+  std::unique_ptr<grpc::Server> server_;
+  std::string address_;
+  bool stopped_ = false;
+};
+
+}  // namespace expertmesh
