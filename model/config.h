@@ -62,10 +62,11 @@ struct ModelConfig {
 // Reads config.json's text. Sizes and numbers must stand there: readers disagree on the defaults.
 // Rope in both spellings, `rope_theta` with `rope_scaling` and `rope_parameters`; of those, plain
 // and YaRN. What has one meaning when absent may be absent or null (n_shared_experts: null is 0);
-// what does not matter to inference is ignored, torch_dtype too: each tensor has its own. Errors
-// INVALID_ARGUMENT: the field, the value found and what is expected; a field that we do not
-//         honour and that would change the numbers is refused by name. norm_topk_prob true is one:
-//         the published code renormalises and does not scale, transformers ignores the field.
+// what does not matter to inference is ignored, torch_dtype too: each tensor has its own.
+//
+// Errors  INVALID_ARGUMENT: the field, the value found and what is expected. A field that we do not
+//         honour and that would change the numbers is refused by name: norm_topk_prob true is one
+//         (the published code renormalises and does not scale, transformers ignores the field).
 absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json);
 
 // The eos ids of generation_config.json's text, if it has any. Errors as above.

@@ -318,7 +318,10 @@ TEST(SoftmaxScale, HasTheSquareOfMUnderYarn) {
   config.yarn->mscale_all_dim = 0;
   EXPECT_NEAR(SoftmaxScale(config), 0.0721687836, 3e-9);
   config.yarn->mscale_all_dim = 1;
-  config.yarn->factor = 1;
+  for (double factor : {1.0, 0.5}) {
+    config.yarn->factor = factor;
+    EXPECT_NEAR(SoftmaxScale(config), 0.0721687836, 3e-9);
+  }
   EXPECT_NEAR(SoftmaxScale(config), 0.0721687836, 3e-9);
   config.yarn.reset();
   EXPECT_NEAR(SoftmaxScale(config), 0.0721687836, 3e-9);

@@ -155,6 +155,7 @@ TEST(RopeTable, IsScaledByTheRatioOfTheMagnitudes) {
   config.yarn->mscale = 1.0;
   config.yarn->mscale_all_dim = 0.5;
   ExpectSameFloat(FactorOf(config), (0.1 * log40 + 1) / (0.05 * log40 + 1));
+  config.yarn->mscale = 0.5;
   config.yarn->mscale_all_dim = 0;  // without both, the magnitude at 1
   ExpectSameFloat(FactorOf(config), 0.1 * log40 + 1);
   config.yarn->mscale = 0;

@@ -129,7 +129,7 @@ CLUSTER_ENERGY = 0.5  # Share of an embedding's squared length that names its cl
 # (above most that are chosen, so that the limit to groups matters), the rest of the chosen, the rest.
 HEAD, OTHER_HEAD, CHOSEN, REST = 2.2, 0.7, 0.0, -2.0
 PREFERENCE_SPREAD = 0.3
-GATE_CONTEXT = 0.35  # Deviation of a gate logit due to everything but the cluster.
+GATE_CONTEXT = 0.6  # Deviation of a gate logit due to everything but the cluster.
 
 TORCH_DTYPES = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
 WIDTHS = {"bf16": 2, "f16": 2, "f32": 4, "i32": 4}

@@ -42,8 +42,10 @@ std::string WriteGoodbye(const absl::Status& why);  // the last frame of a side 
 // The peer's hello; or, when the frame is a refusal, its status, annotated with "refused by peer";
 // of a goodbye, UNAVAILABLE with its text, annotated with "closed by peer".
 absl::StatusOr<Hello> ParseHandshake(absl::Span<const std::byte> frame);
-// Whether the frame says that it is one of these. Looks at its kind only: parse it next.
-bool IsHandshake(absl::Span<const std::byte> frame);
+
+// What a frame says that it is. Looks at its kind only: the parsers check the rest.
+enum class FrameSort { kMessage, kHello, kLastWord };
+FrameSort SortOf(absl::Span<const std::byte> frame);
 
 inline constexpr size_t kMaxReasonBytes = 4096;
 

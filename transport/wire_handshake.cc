@@ -136,10 +136,11 @@ absl::StatusOr<Hello> ParseHandshake(absl::Span<const std::byte> frame) {
                                                  kHelloKind, " to ", kGoodbyeKind));
 }
 
-bool IsHandshake(absl::Span<const std::byte> frame) {
-  if (frame.size() < kEnvelopeBytes) return false;
+FrameSort SortOf(absl::Span<const std::byte> frame) {
+  if (frame.size() < kEnvelopeBytes) return FrameSort::kMessage;
   const uint8_t kind = static_cast<uint8_t>(frame[kEnvelopeKindAt]);
-  return kind >= kHelloKind && kind <= kGoodbyeKind;
+  if (kind == kHelloKind) return FrameSort::kHello;
+  return kind == kRefusalKind || kind == kGoodbyeKind ? FrameSort::kLastWord : FrameSort::kMessage;
 }
 
 }  // namespace expertmesh

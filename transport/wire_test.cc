@@ -307,8 +307,8 @@ TEST(WireHandshake, GivesBackAHello) {
   hello.name = std::string(kMaxNameBytes, 'n');
   hello.wire_dtype = DType::kBf16;
   Bytes frame = ToBytes(WriteHello(hello));
-  EXPECT_TRUE(IsHandshake(frame));
-  EXPECT_FALSE(IsHandshake(ExampleFrame()));
+  EXPECT_EQ(SortOf(frame), FrameSort::kHello);
+  EXPECT_EQ(SortOf(ExampleFrame()), FrameSort::kMessage);
   auto parsed = ParseHandshake(frame);
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(*parsed, hello);
@@ -333,7 +333,9 @@ TEST(WireHandshake, ReadsAHelloOfALaterVersionSoThatItCanBeRefusedByName) {
 TEST(WireHandshake, CarriesARefusalOrAGoodbyeWithItsText) {
   auto parsed = ParseHandshake(ToBytes(WriteRefusal(absl::FailedPreconditionError("wrong model"))));
   EXPECT_EQ(parsed.status(), absl::FailedPreconditionError("refused by peer: wrong model"));
-  parsed = ParseHandshake(ToBytes(WriteGoodbye(absl::InternalError("enough"))));
+  const Bytes goodbye = ToBytes(WriteGoodbye(absl::InternalError("enough")));
+  EXPECT_EQ(SortOf(goodbye), FrameSort::kLastWord);
+  parsed = ParseHandshake(goodbye);
   EXPECT_EQ(parsed.status(), absl::UnavailableError("closed by peer: enough"));
   parsed = ParseHandshake(ToBytes(WriteRefusal(absl::UnavailableError(std::string(9999, 'x')))));
   EXPECT_EQ(parsed.status().message().size(), kMaxReasonBytes + strlen("refused by peer: "));

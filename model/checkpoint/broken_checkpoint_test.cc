@@ -5,10 +5,11 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "model/checkpoint/checkpoint.h"
-#include "model/checkpoint/test_folder.h"
+#include "tests/support/checkpoint_folder.h"
 
 namespace expertmesh {
 namespace {
@@ -22,63 +23,50 @@ constexpr char kIndex[] = "model.safetensors.index.json";
 constexpr char kShard1[] = "model-00001-of-000002.safetensors";
 constexpr char kShard2[] = "model-00002-of-000002.safetensors";
 
+using Damage = std::function<void(const CheckpointFolder&)>;
+
 struct Broken {
   const char* what;
-  std::function<void(const TestFolder&)> damage;
+  Damage damage;
   const char* message;
   absl::StatusCode code = absl::StatusCode::kInvalidArgument;
 };
 
 void ExpectRefused(const Broken& broken, const CheckpointOptions& options) {
   SCOPED_TRACE(broken.what);
-  TestFolder folder(options);
+  CheckpointFolder folder(options);
   broken.damage(folder);
   const absl::Status status = Checkpoint::Open(folder.path()).status();
   EXPECT_EQ(status.code(), broken.code) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr(broken.message));
 }
 
-std::function<void(const TestFolder&)> Remove(const char* name) {
-  return [=](const TestFolder& f) { std::filesystem::remove(f.File(name)); };
+Damage Remove(const char* name) {
+  return [=](const CheckpointFolder& f) { std::filesystem::remove(f.File(name)); };
 }
 
-std::function<void(const TestFolder&)> Text(const char* name, const char* text) {
-  return [=](const TestFolder& f) { f.Write(name, text); };
+Damage Text(const char* name, const char* text) {
+  return [=](const CheckpointFolder& f) { f.Write(name, text); };
 }
 
-std::function<void(const TestFolder&)> Field(const char* file, const char* pointer, Json value) {
-  return [=](const TestFolder& f) {
+Damage Field(const char* file, const char* pointer, Json value) {
+  return [=](const CheckpointFolder& f) {
     f.EditJson(file, [&](Json& json) { json[Json::json_pointer(pointer)] = value; });
   };
 }
 
-std::function<void(const TestFolder&)> Tensor(const char* name,
-                                              const std::function<void(Json&)>& edit) {
-  return [=](const TestFolder& f) {
+Damage Tensor(const char* name, const std::function<void(Json&)>& edit) {
+  return [=](const CheckpointFolder& f) {
     f.EditTensors(kModel, [&](Json& header, std::string&) { edit(header[name]); });
   };
 }
 
-// Takes a tensor away, with its data: the file stays well formed.
-void Drop(const TestFolder& folder, const char* file, const std::string& name) {
-  folder.EditTensors(file, [&](Json& header, std::string& data) {
-    const uint64_t begin = header[name]["data_offsets"][0];
-    const uint64_t end = header[name]["data_offsets"][1];
-    header.erase(name);
-    data.erase(begin, end - begin);
-    for (Json& entry : header) {
-      if (!entry.contains("data_offsets") || entry["data_offsets"][0] < end) continue;
-      for (Json& offset : entry["data_offsets"]) offset = offset.get<uint64_t>() - (end - begin);
-    }
-  });
+Damage Without(const std::string& name) {
+  return [=](const CheckpointFolder& f) { f.DropTensor(kModel, name); };
 }
 
-std::function<void(const TestFolder&)> Without(const std::string& name) {
-  return [=](const TestFolder& f) { Drop(f, kModel, name); };
-}
-
-std::function<void(const TestFolder&)> With(const char* name, const char* dtype) {
-  return [=](const TestFolder& f) { f.AddTensor(kModel, name, dtype, {2}); };
+Damage With(const char* name, const char* dtype) {
+  return [=](const CheckpointFolder& f) { f.AddTensor(kModel, name, dtype, {2}); };
 }
 
 TEST(BrokenCheckpoint, IsRefusedForItsConfig) {
@@ -92,7 +80,7 @@ TEST(BrokenCheckpoint, IsRefusedForItsConfig) {
       {"V3", Field(kConfig, "/model_type", "deepseek_v3"),
        R"(config.json: field model_type: found "deepseek_v3", expected "deepseek_v2")"},
       {"a huge config",
-       [](const TestFolder& f) { f.Write(kConfig, std::string((1 << 20) + 1, ' ')); },
+       [](const CheckpointFolder& f) { f.Write(kConfig, std::string((1 << 20) + 1, ' ')); },
        "config.json: found 1048577 bytes, expected at most 1048576"},
       {"bad generation config", Text("generation_config.json", "{"),
        "generation_config.json: not JSON at byte"},
@@ -117,28 +105,29 @@ TEST(BrokenCheckpoint, IsRefusedForItsFiles) {
       {"a git lfs pointer", Text(kModel, "version https://git-lfs.github.com/spec/v1"),
        "model.safetensors: not safetensors: found a header length of"},
       {"a folder in place of the weights",
-       [](const TestFolder& f) {
+       [](const CheckpointFolder& f) {
          std::filesystem::remove(f.File(kModel));
          std::filesystem::create_directory(f.File(kModel));
        },
        "model.safetensors: expected a regular file"},
       {"a pipe in place of the weights",
-       [](const TestFolder& f) {
+       [](const CheckpointFolder& f) {
          std::filesystem::remove(f.File(kModel));
          ASSERT_EQ(mkfifo(f.File(kModel).c_str(), 0600), 0);
        },
        "model.safetensors: expected a regular file"},
       {"cut off in the data",
-       [](const TestFolder& f) {
+       [](const CheckpointFolder& f) {
          std::filesystem::resize_file(f.File(kModel), f.Read(kModel).size() - 1);
        },
        "bytes of data (is the file cut off?)"},
       {"cut off in the header",
-       [](const TestFolder& f) { std::filesystem::resize_file(f.File(kModel), 100); },
+       [](const CheckpointFolder& f) { std::filesystem::resize_file(f.File(kModel), 100); },
        "model.safetensors: not safetensors: found a header length of"},
-      {"bytes after the data", [](const TestFolder& f) { f.Write(kModel, f.Read(kModel) + "x"); },
+      {"bytes after the data",
+       [](const CheckpointFolder& f) { f.Write(kModel, f.Read(kModel) + "x"); },
        "model.safetensors: the tensors end at byte"},
-      {"a header of spaces", [](const TestFolder& f) { f.Overwrite(kModel, 8, " "); },
+      {"a header of spaces", [](const CheckpointFolder& f) { f.Overwrite(kModel, 8, " "); },
        "model.safetensors: header: not"},
   };
   for (const Broken& broken : cases) ExpectRefused(broken, {});
@@ -215,31 +204,32 @@ TEST(BrokenCheckpoint, IsRefusedForItsShards) {
       {"another format", Field(kIndex, "/weight_map/model.norm.weight", "pytorch_model.bin"),
        R"(found file "pytorch_model.bin", expected)"},
       {"a tensor that the map lacks",
-       [=](const TestFolder& f) {
+       [=](const CheckpointFolder& f) {
          f.EditJson(kIndex, [&](Json& json) { json["weight_map"].erase(norm); });
        },
        "model.safetensors.index.json: tensor model.norm.weight: found nothing in weight_map"},
       {"a tensor in another shard", Field(kIndex, "/weight_map/model.norm.weight", kShard2),
        "model-00002-of-000002.safetensors: tensor model.norm.weight: found it in "
        "model-00001-of-000002.safetensors, expected it here"},
-      {"a tensor that no shard has", [=](const TestFolder& f) { Drop(f, kShard1, norm); },
+      {"a tensor that no shard has",
+       [=](const CheckpointFolder& f) { f.DropTensor(kShard1, norm); },
        "model-00001-of-000002.safetensors: tensor model.norm.weight: found nothing, expected "
        "shape"},
       {"a tensor that two shards have",
-       [=](const TestFolder& f) { f.AddTensor(kShard2, norm, "BF16", {48}); },
+       [=](const CheckpointFolder& f) { f.AddTensor(kShard2, norm, "BF16", {48}); },
        "model-00002-of-000002.safetensors: tensor model.norm.weight: found it in "
        "model-00001-of-000002.safetensors too"},
-      {"a shard is damaged", [](const TestFolder& f) { f.Overwrite(kShard2, 9, "x"); },
+      {"a shard is damaged", [](const CheckpointFolder& f) { f.Overwrite(kShard2, 9, "x"); },
        "model-00002-of-000002.safetensors: header: not JSON at byte"},
       {"an unknown tensor in a shard",
-       [](const TestFolder& f) { f.AddTensor(kShard2, "model.extra", "BF16", {2}); },
+       [](const CheckpointFolder& f) { f.AddTensor(kShard2, "model.extra", "BF16", {2}); },
        "model-00002-of-000002.safetensors: tensor model.extra: found shape [2]"},
   };
   for (const Broken& broken : cases) ExpectRefused(broken, {.shards = 2});
 }
 
 TEST(BrokenCheckpoint, IsRefusedForTooManyShards) {
-  TestFolder folder({.shards = 2});
+  CheckpointFolder folder({.shards = 2});
   Json map = Json::object();
   for (int i = 0; i <= 1000; ++i) map["t" + std::to_string(i)] = std::to_string(i) + ".safetensors";
   folder.Write(kIndex, Json({{"weight_map", map}}).dump());
@@ -248,7 +238,9 @@ TEST(BrokenCheckpoint, IsRefusedForTooManyShards) {
 }
 
 TEST(BrokenCheckpoint, IsRefusedForAFolderThatIsNone) {
-  EXPECT_TRUE(absl::IsNotFound(Checkpoint::Open("/no/such/folder").status()));
+  CheckpointFolder folder(CheckpointFolder::kEmpty);
+  EXPECT_TRUE(absl::IsNotFound(Checkpoint::Open(folder.path()).status()));
+  EXPECT_TRUE(absl::IsNotFound(Checkpoint::Open(folder.File("none")).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(Checkpoint::Open("").status()));
 }
 

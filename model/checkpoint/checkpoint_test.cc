@@ -6,11 +6,9 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
-#include "model/checkpoint/test_folder.h"
 #include "model/tensor_names.h"
-#include "tests/support/checkpoint_writer.h"
+#include "tests/support/checkpoint_folder.h"
 
 namespace expertmesh {
 namespace {
@@ -31,7 +29,7 @@ ModelFingerprint FingerprintOf(const std::string& path) {
 }
 
 TEST(Checkpoint, OpensWhatTheConfigPromises) {
-  TestFolder folder;
+  CheckpointFolder folder;
   auto checkpoint = MustOpen(folder.path());
   ASSERT_NE(checkpoint, nullptr);
   EXPECT_EQ(checkpoint->config().hidden, SmallModelConfig().hidden);
@@ -44,9 +42,9 @@ TEST(Checkpoint, OpensWhatTheConfigPromises) {
 }
 
 TEST(Checkpoint, ReadsTheSameNumbersFromEveryDtypeAndSplit) {
-  TestFolder f32({.dtype = DType::kF32});
-  TestFolder bf16({.dtype = DType::kBf16, .f32_gate = true, .shards = 3});
-  TestFolder f16({.dtype = DType::kF16, .shards = 2});
+  CheckpointFolder f32({.dtype = DType::kF32});
+  CheckpointFolder bf16({.dtype = DType::kBf16, .f32_gate = true, .shards = 3});
+  CheckpointFolder f16({.dtype = DType::kF16, .shards = 2});
   auto exact = MustOpen(f32.path());
   auto coarse = MustOpen(bf16.path());
   auto half = MustOpen(f16.path());
@@ -65,7 +63,7 @@ TEST(Checkpoint, ReadsTheSameNumbersFromEveryDtypeAndSplit) {
 }
 
 TEST(Checkpoint, ReadsRowsAsTheyAreStored) {
-  TestFolder folder({.dtype = DType::kF32, .shards = 3});
+  CheckpointFolder folder({.dtype = DType::kF32, .shards = 3});
   auto checkpoint = MustOpen(folder.path());
   const std::string name = names::Expert(2, 5, names::Ffn::kDown);
   const std::vector<float> whole = *checkpoint->ReadF32(name);
@@ -82,7 +80,7 @@ TEST(Checkpoint, ReadsRowsAsTheyAreStored) {
 }
 
 TEST(Checkpoint, ReportsDataThatIsGoneSinceItOpened) {
-  TestFolder folder;
+  CheckpointFolder folder;
   auto checkpoint = MustOpen(folder.path());
   const std::string last = names::Dense(0, names::Ffn::kUp);
   const TensorInfo& info = checkpoint->tensor(last);
@@ -96,7 +94,7 @@ TEST(Checkpoint, ReportsDataThatIsGoneSinceItOpened) {
 }
 
 TEST(Checkpoint, TakesEosFromTheGenerationConfigIfItHasAny) {
-  TestFolder folder;
+  CheckpointFolder folder;
   EXPECT_THAT(MustOpen(folder.path())->config().eos_token_ids, ElementsAre(1));
   folder.Write("generation_config.json", R"({"eos_token_id": [5, 6]})");
   EXPECT_THAT(MustOpen(folder.path())->config().eos_token_ids, ElementsAre(5, 6));
@@ -105,7 +103,7 @@ TEST(Checkpoint, TakesEosFromTheGenerationConfigIfItHasAny) {
 }
 
 TEST(Checkpoint, IgnoresTensorsThatTheModelDoesNotRead) {
-  TestFolder folder;
+  CheckpointFolder folder;
   for (const char* name :
        {"model.layers.1.self_attn.rotary_emb.inv_freq", "model.layers.3.eh_proj.weight",
         "model.layers.61.mlp.gate.weight", "score.weight"}) {
@@ -117,15 +115,15 @@ TEST(Checkpoint, IgnoresTensorsThatTheModelDoesNotRead) {
 TEST(Checkpoint, IgnoresTheHeadOfATiedModel) {
   ModelConfig config = SmallModelConfig();
   config.tied_head = true;
-  TestFolder folder({}, config);
+  CheckpointFolder folder({}, config);
   EXPECT_NE(MustOpen(folder.path()), nullptr);
   folder.AddTensor("model.safetensors", "lm_head.weight", "BF16", {2, 2});
   EXPECT_NE(MustOpen(folder.path()), nullptr);
 }
 
 TEST(Checkpoint, FollowsLinksAsDownloadCachesHaveThem) {
-  TestFolder real;
-  TestFolder links(TestFolder::kEmpty);
+  CheckpointFolder real;
+  CheckpointFolder links(CheckpointFolder::kEmpty);
   for (const char* name : {"config.json", "model.safetensors"}) {
     std::filesystem::create_symlink(real.File(name), links.File(name));
   }
@@ -133,25 +131,25 @@ TEST(Checkpoint, FollowsLinksAsDownloadCachesHaveThem) {
 }
 
 TEST(Checkpoint, PrefersTheSingleFileToAnIndex) {
-  TestFolder folder;
+  CheckpointFolder folder;
   folder.Write("model.safetensors.index.json", "{}");
   EXPECT_NE(MustOpen(folder.path()), nullptr);
 }
 
 TEST(Fingerprint, IsTheSameForACopyAndAnotherForAnyOtherModel) {
-  TestFolder folder;
+  CheckpointFolder folder;
   const ModelFingerprint fingerprint = FingerprintOf(folder.path());
-  EXPECT_EQ(FingerprintOf(TestFolder().path()), fingerprint);
-  EXPECT_NE(FingerprintOf(TestFolder({.seed = 2}).path()), fingerprint);
-  EXPECT_NE(FingerprintOf(TestFolder({.dtype = DType::kF16}).path()), fingerprint);
-  EXPECT_NE(FingerprintOf(TestFolder({.shards = 2}).path()), fingerprint);
+  EXPECT_EQ(FingerprintOf(CheckpointFolder().path()), fingerprint);
+  EXPECT_NE(FingerprintOf(CheckpointFolder({.seed = 2}).path()), fingerprint);
+  EXPECT_NE(FingerprintOf(CheckpointFolder({.dtype = DType::kF16}).path()), fingerprint);
+  EXPECT_NE(FingerprintOf(CheckpointFolder({.shards = 2}).path()), fingerprint);
   ModelConfig other = SmallModelConfig();
   other.routed_scaling = 2.25;
-  EXPECT_NE(FingerprintOf(TestFolder({}, other).path()), fingerprint);
+  EXPECT_NE(FingerprintOf(CheckpointFolder({}, other).path()), fingerprint);
 }
 
 TEST(Fingerprint, SeesAChangedExpertOfAnyLayer) {
-  TestFolder folder;
+  CheckpointFolder folder;
   const ModelFingerprint before = FingerprintOf(folder.path());
   const TensorInfo info = MustOpen(folder.path())->tensor(names::Expert(2, 2, names::Ffn::kDown));
   folder.Overwrite("model.safetensors", info.offset, "\x12");

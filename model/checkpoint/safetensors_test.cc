@@ -32,7 +32,8 @@ std::string ErrorOf(const std::string& file) {
 }
 
 constexpr char kGood[] =
-    R"({"__metadata__": {"format": "pt"}, "b": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [4, 16]}, )"
+    R"({"__metadata__": {"format": "pt"}, )"
+    R"("b": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [4, 16]}, )"
     R"("a": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]}, )"
     R"("empty": {"dtype": "I64", "shape": [0, 7], "data_offsets": [16, 16]}}   )";
 
@@ -115,13 +116,16 @@ TEST(Safetensors, RefusesHeadersThatDoNotDescribeTheFile) {
        "found -4 in field data_offsets"},
       {R"({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}})", 7,
        "tensor a: found data_offsets up to 8, expected at most the file's 7 bytes"},
-      {R"({"a": {"dtype": "F32", "shape": [1], "data_offsets": [9223372036854775800, 9223372036854775804]}})",
+      {R"({"a": {"dtype": "F32", "shape": [1], )"
+       R"("data_offsets": [9223372036854775800, 9223372036854775804]}})",
        4, "expected at most the file's 4 bytes"},
       {R"({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}})", 4,
        "found data_offsets of 4 bytes, expected 8"},
-      {R"({"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}, "b": {"dtype": "U8", "shape": [4], "data_offsets": [2, 6]}})",
+      {R"({"a": {"dtype": "U8", "shape": [4], "data_offsets": [0, 4]}, )"
+       R"("b": {"dtype": "U8", "shape": [4], "data_offsets": [2, 6]}})",
        6, "tensor b: data begins at byte"},
-      {R"({"a": {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]}, "b": {"dtype": "U8", "shape": [2], "data_offsets": [4, 6]}})",
+      {R"({"a": {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]}, )"
+       R"("b": {"dtype": "U8", "shape": [2], "data_offsets": [4, 6]}})",
        6, "(a gap before it)"},
       {R"({"a": {"dtype": "U8", "shape": [2], "data_offsets": [0, 2]}})", 3, "but the file has"},
   };

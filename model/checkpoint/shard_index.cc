@@ -11,9 +11,9 @@
 namespace expertmesh {
 namespace {
 
-// No separators, no "..", and no NUL, at which the system would cut the name short.
+// No separators (the suffix rules ".." out), and no NUL, at which the system would cut the name.
 bool IsShardName(absl::string_view name) {
-  return absl::EndsWith(name, ".safetensors") && name[0] != '.' &&
+  return absl::EndsWith(name, ".safetensors") &&
          name.find_first_of(absl::string_view("/\\\0", 3)) == absl::string_view::npos;
 }
 

@@ -1,0 +1,56 @@
+// embedded_cluster.h: all roles in one process over the `local` transport: the embedded default, made
+// of the very same classes as the programs.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "attention_worker/attention_worker.h"
+#include "coordinator/coordinator.h"
+#include "expert_worker/expert_worker.h"
+#include "transport/local/local_transport.h"
+
+namespace expertmesh {
+
+struct EmbeddedOptions {
+  int attention_workers = 1;
+  int expert_workers = 1;
+  AttentionWorkerOptions attention;  // name is set per worker: a1, a2, ...
+  ExpertWorkerOptions expert;        // name is set per worker: e1, e2, ...
+};
+
+class EmbeddedCluster {
+ public:
+  // Starts everything; the workers load in the background.
+  static absl::StatusOr<std::unique_ptr<EmbeddedCluster>> Start(EmbeddedOptions options);
+  ~EmbeddedCluster();  // workers first, then the coordinator
+
+  // OK once every expert is covered and every attention worker is ready; else why not: a worker's
+  // own reason to give up, or DEADLINE_EXCEEDED.
+  absl::Status WaitUntilWhole(Duration patience);
+
+  Coordinator& coordinator() { return *coordinator_; }
+
+  // Runs one request to its end. `on_delta` may be null. Blocks.
+  absl::Status Generate(GenerateRequest request, std::function<void(const Delta&)> on_delta);
+
+ private:
+  EmbeddedCluster() = default;
+  absl::Status StartWorkers(EmbeddedOptions options);
+
+  struct Exit;  // the first worker's reason to give up
+  std::shared_ptr<Exit> exit_;
+  int attention_count_ = 0;
+  LocalHub hub_;
+  std::unique_ptr<Coordinator> coordinator_;
+  std::vector<std::unique_ptr<AttentionWorker>> attention_;
+  std::vector<std::unique_ptr<ExpertWorker>> experts_;
+};
+
+// Runs one request on any port to its end; blocks the caller, not the port.
+absl::Status GenerateOn(AttentionPort& port, RequestId id, GenerateRequest request,
+                        const std::function<void(const Delta&)>& on_delta);
+
+}  // namespace expertmesh
