@@ -47,7 +47,7 @@ BASE_CONFIG = {
 
 @dataclass(frozen=True)
 class Preset:
-    """A config (what differs from BASE_CONFIG; None as a value is JSON null) and how it is stored."""
+    """A config, as what differs from BASE_CONFIG (None is JSON null), and how it is stored."""
 
     config: dict = field(default_factory=dict)
     dtype: str = "bf16"
@@ -118,18 +118,18 @@ PRESETS = {
     }),
 }
 
-# How the values are scaled. Read: what a matrix that reads the normed stream multiplies a deviation
-# of 1 by. Write: deviation of what a block adds to the stream, relative to the embeddings.
-READ_GAIN = 1.3
-WRITE_GAIN = 1.2
+# How the values are scaled.
+READ_GAIN = 1.3  # By how much a matrix multiplies the deviation of what it reads.
+WRITE_GAIN = 1.2  # The same for what a block adds to the stream, relative to the embeddings.
 LOGIT_DEVIATION = 3.0
 NORM_DEVIATION = 0.1
 CLUSTER_ENERGY = 0.5  # Share of an embedding's squared length that names its cluster.
 # A gate's preferences, in logits: the best expert of a permitted group, the best of another group
-# (above most that are chosen, so that the limit to groups matters), the rest of the chosen, the rest.
+# (above most that are chosen, so that the limit to groups matters), the rest of the chosen, all
+# others.
 HEAD, OTHER_HEAD, CHOSEN, REST = 2.2, 0.7, 0.0, -2.0
 PREFERENCE_SPREAD = 0.3
-GATE_CONTEXT = 0.6  # Deviation of a gate logit due to everything but the cluster.
+GATE_CONTEXT = 0.4  # Deviation of a gate logit due to everything but the cluster.
 
 TORCH_DTYPES = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
 WIDTHS = {"bf16": 2, "f16": 2, "f32": 4, "i32": 4}

@@ -3,9 +3,20 @@
 
     oracle.py [--case NAME ...] [--out DIR]
 
-tests/golden/README.md says what the files hold. A prompt is kept only if nothing in it or in its
-greedy continuation is nearly tied (MIN_GAP): then another fp32 implementation, which rounds
-differently, must choose the same tokens and the same experts.
+A prompt is kept only if nothing in it or in its greedy continuation is nearly tied (MIN_GAP): then
+another fp32 implementation, which rounds differently, must choose the same tokens and experts.
+
+golden.json: the checkpoint's path, the versions, how many candidate prompts were rejected and why
+(dull: fewer than MIN_DISTINCT greedy tokens), and the prompts: token_ids, greedy_token_ids (64,
+none of them eos), kept_positions (the prompt positions whose rows the first three tensors hold).
+golden.safetensors, for prompt i of T tokens of which P positions are kept:
+
+    p<i>.hidden.<l>       [P, hidden]  residual stream: 0 embeddings, l after decoder layer l - 1
+    p<i>.final_norm       [P, hidden]
+    p<i>.logits           [P, vocab]
+    p<i>.experts.<layer>  [T, K] i32   chosen experts, ascending; MoE layers only, counted from 0
+    p<i>.prompt_logprobs  [T - 1]      of tokens 1 to T - 1; empty for one token
+    p<i>.logprobs         [64]         of the greedy tokens
 """
 
 import argparse
@@ -69,7 +80,7 @@ def load(checkpoint: Path) -> transformers.PreTrainedModel:
     found = model.model.layers[0].self_attn.scaling
     if not math.isclose(found, expected, rel_tol=1e-6):
         sys.exit(f"oracle: {checkpoint}: softmax scale {found:.9f}, expected {expected:.9f}: "
-                 f"transformers {transformers.__version__} lacks mscale squared; 5.15 or newer has it")
+                 f"transformers {transformers.__version__} lacks mscale squared; 5.15 has it")
     return model
 
 
@@ -109,7 +120,7 @@ def gap(scores: torch.Tensor, chosen: int) -> float:
 
 
 def gate_gaps(config, router_logits: torch.Tensor, experts: torch.Tensor) -> dict[str, float]:
-    """Least gaps of one layer's gate; also checks that `experts` are the ones these rules choose."""
+    """Least gaps of one layer's gate; also checks that these rules choose `experts`."""
     scores = router_logits.double().softmax(dim=-1)
     gaps = {}
     if config.topk_method == "group_limited_greedy":

@@ -1,7 +1,8 @@
 #include "tests/support/checkpoint_folder.h"
 
-#include <stdlib.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>

@@ -25,30 +25,35 @@ std::shared_ptr<FrameStream> DialledStream::Start(std::shared_ptr<FrameSink> sin
   return stream;
 }
 
+void DialledStream::Read() {
+  reading_ = true;
+  StartRead(&in_);
+}
+
 void DialledStream::Write(grpc::ByteBuffer frame) {
   out_.Swap(&frame);
   StartWrite(&out_);
 }
 
 void DialledStream::End(std::optional<grpc::ByteBuffer> last) {
-  ended_ = true;
   if (last.has_value()) {
     out_.Swap(&*last);
     StartWriteLast(&out_, grpc::WriteOptions());
   }
+  // From here on a read is outstanding until the end: either the one that is, or this one, or that
+  // of OnReadDone. Whoever turns reading_ on starts it.
+  ended_ = true;
+  if (!reading_.exchange(true)) StartRead(&in_);
   RemoveHold();
 }
 
 void DialledStream::OnReadDone(bool ok) {
-  if (!ok) {
-    sink_->OnReadEnded(id_);
-  } else if (ended_) {
-    // gRPC tells the call's end only when everything before it was read.
-    in_.Clear();
-    StartRead(&in_);
-  } else {
-    sink_->OnFrame(id_, in_);
-  }
+  if (!ok) return sink_->OnReadEnded(id_);
+  grpc::ByteBuffer frame;
+  frame.Swap(&in_);  // before reading_ is off: then End may use it
+  reading_ = false;
+  if (!ended_) return sink_->OnFrame(id_, frame);
+  if (!reading_.exchange(true)) StartRead(&in_);
 }
 
 void DialledStream::OnDone(const grpc::Status& status) {

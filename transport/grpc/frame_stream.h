@@ -5,8 +5,9 @@
 // that for as long as they like. Three rules make the rest simple:
 //
 //  1. Only the progress thread starts operations, one read and one write at a time: the next read
-//     when the one before was reported to the sink, the next write likewise. (The one exception: a
-//     dialled stream that has ended reads on by itself, from within a reaction, what nobody wants.)
+//     when the one before was reported to the sink, the next write likewise. (One exception: gRPC
+//     tells the end of a dialled call only when all before it was read, so a dialled stream that
+//     has ended reads on by itself, what nobody wants any more.)
 //  2. gRPC does not call OnDone while we may still start something: a dialled stream is kept by a
 //     hold, an accepted one by not being finished. End() gives that up. It is called exactly once
 //     per stream, and after it the progress thread calls nothing but Cancel().
@@ -63,7 +64,7 @@ class DialledStream final : public FrameStream,
                                             const std::shared_ptr<grpc::Channel>& connection,
                                             grpc::ByteBuffer hello);
 
-  void Read() override { StartRead(&in_); }
+  void Read() override;
   void Write(grpc::ByteBuffer frame) override;
   void End(std::optional<grpc::ByteBuffer> last) override;
   void Cancel() override { context_.TryCancel(); }
@@ -80,6 +81,7 @@ class DialledStream final : public FrameStream,
   grpc::ClientContext context_;  // holds the call and the connection
   grpc::ByteBuffer in_;
   grpc::ByteBuffer out_;
+  std::atomic<bool> reading_{false};  // a read is outstanding, or will never be again
   std::atomic<bool> ended_{false};
   std::shared_ptr<DialledStream> self_;  // until OnDone
 };

@@ -16,6 +16,8 @@ namespace {
 // How long a peer may take to hear our last word.
 constexpr std::chrono::milliseconds kLinger{1000};
 
+absl::Status ChannelClosed() { return absl::CancelledError("channel closed"); }
+
 absl::StatusOr<GrpcCore::Frame> ParseAny(grpc::ByteBuffer& buffer) {
   ASSIGN_OR_RETURN(Payload bytes, UnwrapFrame(buffer));
   switch (SortOf(bytes.bytes())) {
@@ -63,8 +65,8 @@ void GrpcCore::Stop() {
   inbox_.Close();
 }
 
-// Ends when it was told to and every stream is done. That takes at most kLinger: then the stream
-// is cancelled, and gRPC ends it whatever the peer does.
+// Ends when it was told to and every stream is done. That takes at most kLinger: then a stream is
+// cancelled, and gRPC ends it whatever the peer does.
 void GrpcCore::Main() {
   std::vector<News> news;
   while (!stopped_ || !links_.empty() || closes_to_tell_ > 0) {
@@ -176,15 +178,15 @@ absl::Status GrpcCore::JudgeDialler(const Hello& theirs) {
 
 void GrpcCore::OnHello(Link& link, const Hello& theirs) {
   if (link.phase != Link::Phase::kGreeting) {
-    return Close(link, absl::InvalidArgumentError("a second hello"));
+    return Close(link, absl::InvalidArgumentError(absl::StrCat(link.peer, " says hello twice")));
   }
   if (link.dialled) {
     absl::Status verdict = CheckCompatible(*hello(), theirs);
     if (verdict.ok()) verdict = CheckExpected(link.expected, theirs);
-    if (!verdict.ok()) return Close(link, verdict);
+    if (!verdict.ok()) return Refuse(link, verdict);
   } else {
     link.peer = absl::StrCat(Describe(theirs), " at ", link.peer);
-    if (absl::Status verdict = JudgeDialler(theirs); !verdict.ok()) return Close(link, verdict);
+    if (absl::Status verdict = JudgeDialler(theirs); !verdict.ok()) return Refuse(link, verdict);
     link.stream->Write(WrapFrame(WriteHello(*hello())));
     link.writing = true;
   }
@@ -211,8 +213,12 @@ void GrpcCore::OnFrame(ChannelId id, grpc::ByteBuffer& frame) {
 
 void GrpcCore::Handle(Arrived& news) {
   Link* link = Find(news.id);
-  if (link == nullptr || link->phase == Link::Phase::kEnding) return;
-  if (!news.frame.ok()) return Close(*link, Annotate(news.frame.status(), link->peer));
+  if (link == nullptr || !link->live()) return;
+  const bool greeting = link->phase == Link::Phase::kGreeting;
+  if (!news.frame.ok()) {
+    const absl::Status why = Annotate(news.frame.status(), link->peer);
+    return greeting ? Refuse(*link, why) : Close(*link, why);
+  }
   if (auto* last = std::get_if<LastWord>(&*news.frame)) {
     Retire(*link, last->why);
     return AwaitDone(*link);
@@ -220,9 +226,7 @@ void GrpcCore::Handle(Arrived& news) {
   // One frame is read ahead of the role, no more: a role that is slow slows its peers down.
   link->stream->Read();
   if (auto* theirs = std::get_if<Hello>(&*news.frame)) return OnHello(*link, *theirs);
-  if (link->phase != Link::Phase::kOpen) {
-    return Close(*link, absl::InvalidArgumentError("a message before the hello"));
-  }
+  if (greeting) return Refuse(*link, absl::InvalidArgumentError("a message before the hello"));
   endpoint_->OnMessage(link->id, std::move(std::get<Message>(*news.frame)));
 }
 
@@ -231,7 +235,7 @@ void GrpcCore::Handle(Arrived& news) {
 void GrpcCore::Handle(Submitted& news) {
   Link* link = Find(news.id);
   if (link == nullptr || link->phase != Link::Phase::kOpen) {
-    news.out.Finish(absl::CancelledError("channel closed"));
+    news.out.Finish(ChannelClosed());
   } else if (news.token != 0) {
     deferred_[news.token] = {news.id, news.frame_bytes, std::move(news.out)};
   } else {
@@ -244,7 +248,9 @@ void GrpcCore::Handle(Passed& news) {
   if (waiting == deferred_.end()) return;  // its channel is closed
   Deferred deferred = std::move(waiting->second);
   deferred_.erase(waiting);
-  Queue(*Find(deferred.id), deferred.out, deferred.frame_bytes);
+  Link* link = Find(deferred.id);
+  if (link->phase != Link::Phase::kOpen) return deferred.out.Finish(ChannelClosed());
+  Queue(*link, deferred.out, deferred.frame_bytes);
 }
 
 void GrpcCore::Queue(Link& link, Outgoing& out, size_t frame_bytes) {
@@ -270,8 +276,8 @@ void GrpcCore::Handle(Written& news) {
   Link* link = Find(news.id);
   if (link == nullptr) return;
   link->writing = false;
-  if (link->phase == Link::Phase::kEnding) return;
   if (!news.ok) return AwaitDone(*link);
+  if (link->phase == Link::Phase::kClosing) return End(*link);
   if (const size_t size = std::exchange(link->writing_size, 0); size > 0) link->channel->Taken(size);
   if (link->phase == Link::Phase::kOpen) WriteNext(*link);
 }
@@ -283,30 +289,36 @@ void GrpcCore::Handle(CloseAsked& news) {
   if (link != nullptr) Close(*link, link->channel->MarkClosed(absl::OkStatus()));
 }
 
+void GrpcCore::Refuse(Link& link, const absl::Status& verdict) {
+  if (!link.announced) LogWarning("refused a channel from ", link.peer, ": ", verdict.message());
+  EndWith(link, WriteRefusal(verdict));
+  Retire(link, verdict);
+}
+
 void GrpcCore::Close(Link& link, const absl::Status& why) {
-  if (link.phase != Link::Phase::kEnding) {
-    std::optional<grpc::ByteBuffer> last;
-    if (link.writing) {
-      link.stream->Cancel();  // no room for a last word behind a write that may never end
-    } else if (link.phase == Link::Phase::kGreeting && !why.ok()) {
-      last = WrapFrame(WriteRefusal(why));
-    } else {
-      const std::optional<Hello> mine = hello();
-      last = WrapFrame(WriteGoodbye(absl::UnavailableError(
-          absl::StrCat(mine.has_value() ? Describe(*mine) : "worker", ": ", why.message()))));
-    }
-    link.phase = Link::Phase::kEnding;
-    link.stream->End(std::move(last));
-    SetDeadline(link, kLinger);
-  }
-  if (!link.announced) LogWarning("refused a channel from ", link.peer, ": ", why.message());
+  const std::optional<Hello> mine = hello();
+  EndWith(link, WriteGoodbye(absl::UnavailableError(absl::StrCat(
+                    mine.has_value() ? Describe(*mine) : "a worker", ": ", why.message()))));
   Retire(link, why);
+}
+
+void GrpcCore::EndWith(Link& link, absl::string_view last_word) {
+  if (!link.live()) return;
+  link.last_word = WrapFrame(last_word);
+  link.phase = Link::Phase::kClosing;
+  SetDeadline(link, kLinger);
+  if (!link.writing) End(link);
+}
+
+void GrpcCore::End(Link& link) {
+  link.phase = Link::Phase::kEnding;
+  link.stream->End(std::exchange(link.last_word, std::nullopt));
 }
 
 void GrpcCore::AwaitDone(Link& link) {
   if (link.phase == Link::Phase::kEnding) return;
-  link.phase = Link::Phase::kEnding;
-  link.stream->End(std::nullopt);
+  link.last_word.reset();
+  End(link);
   SetDeadline(link, kLinger);
 }
 
@@ -327,7 +339,7 @@ void GrpcCore::CancelDeferred(ChannelId id) {
       ++it;
       continue;
     }
-    it->second.out.Finish(absl::CancelledError("channel closed"));
+    it->second.out.Finish(ChannelClosed());
     it = deferred_.erase(it);
   }
 }
@@ -365,16 +377,20 @@ void GrpcCore::CheckDeadlines() {
     if (link.deadline > now) continue;
     link.deadline = kNever;
     switch (link.phase) {
-      case Link::Phase::kGreeting:
-        Close(link, absl::UnavailableError(absl::StrCat(
-                        link.peer, ": no hello within ",
-                        (link.dialled ? options_.open_timeout : options_.hello_timeout).count(),
-                        " ms")));
+      case Link::Phase::kGreeting: {
+        const auto limit = link.dialled ? options_.open_timeout : options_.hello_timeout;
+        Refuse(link, absl::UnavailableError(
+                         absl::StrCat(link.peer, ": no hello within ", limit.count(), " ms")));
         break;
+      }
       case Link::Phase::kOpen:
         Close(link, absl::UnavailableError(
                         absl::StrCat(link.peer, " does not read: it has taken nothing for ",
                                      options_.stall_timeout.count(), " ms")));
+        break;
+      case Link::Phase::kClosing:
+        AwaitDone(link);
+        link.stream->Cancel();
         break;
       case Link::Phase::kEnding: link.stream->Cancel(); break;
     }

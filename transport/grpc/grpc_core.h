@@ -126,9 +126,13 @@ class GrpcCore final : public FrameSink, public std::enable_shared_from_this<Grp
 
   void Queue(Link& link, Outgoing& out, size_t frame_bytes);
   void WriteNext(Link& link);
-  // Ends the stream with a last word to the peer, and retires the link.
+  // Both retire the link and end its stream with a last word to the peer, who has kLinger to hear
+  // it: that it is refused, or that we go.
+  void Refuse(Link& link, const absl::Status& verdict);
   void Close(Link& link, const absl::Status& why);
-  // The peer has ended the stream: why will be known from StreamDone.
+  void EndWith(Link& link, absl::string_view last_word);
+  void End(Link& link);
+  // The stream is over or of no use any more: why will be known from StreamDone.
   void AwaitDone(Link& link);
   // The end as the role sees it: nothing is sent any more, and OnClosed follows.
   void Retire(Link& link, const absl::Status& why);

@@ -6,6 +6,7 @@
 #include <array>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "common/clock.h"
@@ -18,7 +19,8 @@ struct Link {
   enum class Phase {
     kGreeting,  // no hello of the peer yet, or none that we have judged
     kOpen,
-    kEnding,  // End() was called: only StreamDone is awaited
+    kClosing,  // waits for the outstanding write, to say its last word behind it
+    kEnding,   // End() was called: only StreamDone is awaited
   };
   struct Frame {
     grpc::ByteBuffer bytes;
@@ -38,9 +40,11 @@ struct Link {
   bool writing = false;     // one write is outstanding
   size_t writing_size = 0;  // of the window, what it frees when written; 0 for a hello
   std::array<std::deque<Frame>, 3> lanes;  // control, decode, prefill
-  Time deadline = kNever;                  // of the greeting, of a write, of the end
+  Time deadline = kNever;                  // of the greeting, of a write, of the last word
 
-  bool queue_empty() const { return lanes[0].empty() && lanes[1].empty() && lanes[2].empty(); }
+  std::optional<grpc::ByteBuffer> last_word;  // when closing
+
+  bool live() const { return phase == Phase::kGreeting || phase == Phase::kOpen; }
 };
 
 }  // namespace expertmesh

@@ -1,0 +1,26 @@
+// command.h: what a command of `expertmesh` is: its flags, and what it does.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace expertmesh {
+
+class CliCommand {
+ public:
+  virtual ~CliCommand() = default;
+  // Adds the subcommand and its flags to `app`; returns it.
+  virtual CLI::App* Declare(CLI::App& app) = 0;
+  // Runs it. An error is printed by main, and makes the exit code 1.
+  virtual absl::Status Run() = 0;
+};
+
+std::unique_ptr<CliCommand> MakeGenerateCommand();
+std::unique_ptr<CliCommand> MakeServeCommand();
+std::unique_ptr<CliCommand> MakeTopologyCommand();
+std::unique_ptr<CliCommand> MakeVersionCommand();
+
+}  // namespace expertmesh

@@ -1,0 +1,112 @@
+// `expertmesh topology`: who is in the fleet, who holds what, what is missing.
+#include <algorithm>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include <google/protobuf/util/json_util.h>
+
+#include "absl/strings/str_cat.h"
+#include "cli/command.h"
+#include "client/client.h"
+#include "common/status.h"
+
+namespace expertmesh {
+namespace {
+
+using Row = std::vector<std::string>;
+
+std::string ShortName(const std::string& enum_name, absl::string_view prefix) {
+  return enum_name.substr(prefix.size());
+}
+
+Row RowOf(const v1::WorkerListing& worker) {
+  const bool expert = worker.role() == v1::WORKER_ROLE_EXPERT;
+  std::string does = expert ? absl::StrCat(worker.holds_experts(), " of ", worker.assigned_experts(),
+                                           ": ", worker.holds_text())
+                            : absl::StrCat(worker.running_sequences(), " running, ",
+                                           worker.waiting_sequences(), " waiting");
+  return {worker.name(),
+          expert ? "expert" : "attention",
+          ShortName(v1::WorkerState_Name(worker.state()), "WORKER_STATE_"),
+          absl::StrCat(worker.incarnation().term(), "#", worker.incarnation().number()),
+          worker.address(),
+          absl::StrCat(worker.epoch().term(), ".", worker.epoch().counter()),
+          worker.compute_class().name(),
+          absl::StrCat(worker.threads()),
+          std::move(does)};
+}
+
+void PrintTable(const std::vector<Row>& rows) {
+  std::vector<size_t> width(rows.front().size(), 0);
+  for (const Row& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
+  }
+  for (const Row& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      line += row[i];
+      if (i + 1 < row.size()) line.append(width[i] - row[i].size() + 2, ' ');
+    }
+    std::printf("%s\n", line.c_str());
+  }
+}
+
+void Print(const v1::GetTopologyResponse& fleet) {
+  const v1::Topology& topology = fleet.topology();
+  std::printf("epoch %s, model %s\n",
+              absl::StrCat(topology.epoch().term(), ".", topology.epoch().counter()).c_str(),
+              topology.model().name().c_str());
+  std::vector<Row> rows = {
+      {"WORKER", "ROLE", "STATE", "LIFE", "ADDRESS", "EPOCH", "CLASS", "THREADS", "HOLDS"}};
+  for (const v1::WorkerListing& worker : fleet.workers()) rows.push_back(RowOf(worker));
+  PrintTable(rows);
+  std::string missing;
+  std::printf("%s\n", IsWhole(fleet, &missing) ? "whole: every expert is covered"
+                                               : absl::StrCat("not whole: ", missing).c_str());
+}
+
+class TopologyCommand final : public CliCommand {
+ public:
+  CLI::App* Declare(CLI::App& app) override {
+    CLI::App* command = app.add_subcommand("topology", "Who is in the fleet, and who holds what");
+    command->add_option("--server", server_, "address of a coordinator")->required();
+    command->add_flag("--json", json_, "print GetTopologyResponse (admin.proto) as JSON");
+    command->add_option("--wait", wait_, "seconds to wait for the fleet to be whole first")
+        ->check(CLI::NonNegativeNumber);
+    return command;
+  }
+
+  absl::Status Run() override {
+    Client client(server_);
+    absl::Status whole;
+    if (wait_ > 0) {
+      whole = client.WaitUntilWhole(std::chrono::milliseconds(static_cast<int64_t>(wait_ * 1e3)));
+    }
+    ASSIGN_OR_RETURN(v1::GetTopologyResponse fleet, client.GetTopology());
+    if (json_) {
+      std::string text;
+      google::protobuf::util::JsonPrintOptions options;
+      options.preserve_proto_field_names = true;
+      options.always_print_primitive_fields = false;
+      if (!google::protobuf::util::MessageToJsonString(fleet, &text, options).ok()) {
+        return absl::InternalError("the fleet cannot be printed as JSON");
+      }
+      std::printf("%s\n", text.c_str());
+    } else {
+      Print(fleet);
+    }
+    return whole;
+  }
+
+ private:
+  std::string server_;
+  bool json_ = false;
+  double wait_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<CliCommand> MakeTopologyCommand() { return std::make_unique<TopologyCommand>(); }
+
+}  // namespace expertmesh
