@@ -1,0 +1,61 @@
+// process_cluster.h: a fleet of the real programs on loopback.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/client.h"
+#include "generation/delta.h"
+#include "tests/integration/process.h"
+
+namespace expertmesh {
+
+struct ProcessClusterOptions {
+  std::string model;
+  int attention_workers = 1;
+  int expert_workers = 2;
+  std::vector<std::string> attention_flags;
+  std::vector<std::string> expert_flags;
+  std::vector<std::string> coordinator_flags;
+};
+
+class ProcessCluster {
+ public:
+  // Starts coordinator, a1.. and e1.., and waits until the fleet is whole. Test failures are
+  // recorded; then the cluster may be unusable.
+  explicit ProcessCluster(ProcessClusterOptions options);
+  ~ProcessCluster();  // prints the logs' tails if the test has failed
+
+  Process& process(const std::string& name) { return *processes_.at(name); }
+  // Starts a worker (again) under this name: a<n> or e<n>.
+  void StartWorker(const std::string& name);
+  void StartCoordinator();
+  // kill -9, and forgotten.
+  void Kill(const std::string& name);
+
+  const std::string& address() const { return address_; }
+  Client& client() { return *client_; }
+  std::string LogOf(const std::string& name) const;
+
+ private:
+  ProcessClusterOptions options_;
+  std::string folder_;
+  std::string address_;
+  std::unique_ptr<Client> client_;
+  std::map<std::string, std::unique_ptr<Process>> processes_;
+};
+
+// What a generation gave, for comparing bit by bit.
+struct Bits {
+  std::vector<int32_t> ids;
+  std::vector<uint32_t> logprobs;  // of the prompt, then of the output and its top ones
+  bool operator==(const Bits&) const = default;
+};
+void AddTo(Bits& bits, const Delta& delta);
+
+// Seeded requests over ids below `vocabulary`.
+std::vector<GenerateRequest> SeededRequests(int count, uint32_t seed, int32_t vocabulary);
+
+}  // namespace expertmesh
