@@ -152,9 +152,6 @@ void AttentionWorker::Stop() {
   if (impl->control != nullptr) impl->control->Stop();
   if (impl->transport != nullptr) impl->transport->Stop();
   impl->compute.reset();  // finishes what runs, before the node whose plan it reads goes
-  impl->node.reset();
-  impl->transport.reset();
-  impl->control.reset();
 }
 
 }  // namespace expertmesh

@@ -49,7 +49,8 @@ class AttentionWorker final : public AttentionPort {
   void Start(RequestId id, GenerateRequest request, GenerationListener* listener) override;
   void Cancel(RequestId id) override;
 
-  // Ends what runs with UNAVAILABLE, leaves the fleet and joins the threads. Idempotent.
+  // Ends what runs with UNAVAILABLE, leaves the fleet and joins the threads. Idempotent. The transport is
+  // stopped, but lives as long as this object.
   void Stop();
 
  private:

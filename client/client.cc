@@ -1,26 +1,46 @@
 #include "client/client.h"
 
+#include <grpcpp/client_context.h>
+
 #include <algorithm>
 #include <thread>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 #include "rpc/channel.h"
-#include "rpc/convert_generation.h"
 #include "rpc/deadline.h"
 #include "rpc/status.h"
 
 namespace expertmesh {
 namespace {
 
-constexpr Duration kAdminPatience = std::chrono::seconds(5);
-constexpr Duration kPollPeriod = std::chrono::milliseconds(50);
+constexpr std::chrono::seconds kTopologyPatience{5};
+constexpr std::chrono::milliseconds kPollPeriod{100};
+
+std::string Missing(const v1::GetTopologyResponse& fleet) {
+  if (!fleet.waiting_for().empty()) return fleet.waiting_for();
+  if (fleet.topology().epoch().term() == 0) return "no topology has been published yet";
+  if (fleet.uncovered_experts() > 0) {
+    return absl::StrCat("no READY expert worker holds ", fleet.uncovered_text());
+  }
+  const auto serves = [](const v1::WorkerListing& worker) {
+    return worker.role() == v1::WORKER_ROLE_ATTENTION && worker.state() == v1::WORKER_STATE_READY;
+  };
+  const bool any = std::any_of(fleet.workers().begin(), fleet.workers().end(), serves);
+  return any ? "" : "no attention worker is READY";
+}
 
 }  // namespace
 
-Client::Client(std::string address) : address_(std::move(address)) {
-  std::shared_ptr<grpc::Channel> channel = DialInsecure(address_);
+bool IsWhole(const v1::GetTopologyResponse& fleet, std::string* missing) {
+  std::string why = Missing(fleet);
+  const bool whole = why.empty();
+  if (missing != nullptr) *missing = std::move(why);
+  return whole;
+}
+
+Client::Client(const std::string& address) {
+  const std::shared_ptr<grpc::Channel> channel = DialInsecure(address);
   generation_ = v1::Generation::NewStub(channel);
   admin_ = v1::Admin::NewStub(channel);
 }
@@ -30,63 +50,55 @@ absl::Status Client::Generate(const GenerateRequest& request,
   grpc::ClientContext context;
   context.set_deadline(ToGrpcDeadline(request.deadline));
   auto reader = generation_->GenerateStream(&context, ToPublicProto(request));
-  absl::Status bad_reply;
-  v1::GenerateResponse reply;
-  while (bad_reply.ok() && reader->Read(&reply)) {
-    absl::StatusOr<Delta> delta = FromProto(reply);
-    if (delta.ok()) {
-      on_delta(*delta);
-    } else {
-      bad_reply = absl::InternalError(absl::StrCat("bad reply: ", delta.status().message()));
+  v1::GenerateResponse response;
+  bool finished = false;
+  absl::Status refused;
+  while (refused.ok() && reader->Read(&response)) {
+    absl::StatusOr<Delta> delta = FromProto(response);
+    if (!delta.ok()) {
+      refused = absl::InternalError(
+          absl::StrCat("the server answered nonsense: ", delta.status().message()));
       context.TryCancel();
+      break;
     }
+    finished = finished || delta->finish != FinishReason::kNone;
+    on_delta(*delta);
   }
   const absl::Status status = FromGrpcStatus(reader->Finish());
-  return bad_reply.ok() ? status : bad_reply;
+  RETURN_IF_ERROR(refused);
+  RETURN_IF_ERROR(status);
+  if (!finished) return absl::InternalError("the server ended without a finish reason");
+  return absl::OkStatus();
 }
 
 absl::StatusOr<v1::GetTopologyResponse> Client::GetTopology() {
+  return GetTopology(Now() + kTopologyPatience);
+}
+
+absl::StatusOr<v1::GetTopologyResponse> Client::GetTopology(Time deadline) {
   grpc::ClientContext context;
-  context.set_deadline(ToGrpcDeadline(Now() + kAdminPatience));
-  v1::GetTopologyResponse fleet;
-  RETURN_IF_ERROR(FromGrpcStatus(admin_->GetTopology(&context, v1::GetTopologyRequest(), &fleet)));
-  return fleet;
+  context.set_deadline(ToGrpcDeadline(deadline));
+  v1::GetTopologyResponse response;
+  RETURN_IF_ERROR(FromGrpcStatus(admin_->GetTopology(&context, {}, &response)));
+  return response;
 }
 
 absl::Status Client::WaitUntilWhole(Duration patience) {
-  const Time until = Now() + patience;
-  std::string missing = "nobody answers";
+  const Time deadline = Now() + patience;
   for (;;) {
-    absl::StatusOr<v1::GetTopologyResponse> fleet = GetTopology();
-    if (!fleet.ok()) {
-      missing = std::string(fleet.status().message());
-    } else if (IsWhole(*fleet, &missing)) {
-      return absl::OkStatus();
+    auto fleet = GetTopology(std::min(deadline, Now() + kTopologyPatience));
+    const absl::StatusCode code = fleet.status().code();
+    std::string missing = fleet.ok() ? "" : std::string(fleet.status().message());
+    if (fleet.ok() && IsWhole(*fleet, &missing)) return absl::OkStatus();
+    if (!fleet.ok() && code != absl::StatusCode::kUnavailable &&
+        code != absl::StatusCode::kDeadlineExceeded) {
+      return fleet.status();
     }
-    if (Now() >= until) {
-      return absl::DeadlineExceededError(
-          absl::StrCat("the fleet at ", address_, " is not whole: ", missing));
+    if (Now() + kPollPeriod >= deadline) {
+      return absl::DeadlineExceededError(absl::StrCat("the fleet cannot serve: ", missing));
     }
-    std::this_thread::sleep_for(std::min<Duration>(kPollPeriod, until - Now()));
+    std::this_thread::sleep_for(kPollPeriod);
   }
-}
-
-bool IsWhole(const v1::GetTopologyResponse& fleet, std::string* missing) {
-  std::string why;
-  if (!fleet.waiting_for().empty()) {
-    why = absl::StrCat("waiting for ", fleet.waiting_for());
-  } else if (fleet.topology().epoch().counter() == 0) {
-    why = "no worker has joined";
-  } else if (fleet.uncovered_experts() != 0) {
-    why = absl::StrCat("uncovered: ", fleet.uncovered_text());
-  } else if (std::none_of(fleet.workers().begin(), fleet.workers().end(), [](const auto& worker) {
-               return worker.role() == v1::WORKER_ROLE_ATTENTION &&
-                      worker.state() == v1::WORKER_STATE_READY;
-             })) {
-    why = "no attention worker is ready";
-  }
-  if (missing != nullptr) *missing = why;
-  return why.empty();
 }
 
 }  // namespace expertmesh

@@ -1,4 +1,7 @@
-// client.h: the C++ client of a fleet: what the command line uses.
+// client.h: the C++ client of a fleet: what the command line uses, and what programs link.
+//
+// Every error carries the server's code and text; where the server says when to try again,
+// RetryAfter(status) tells it (common/status.h).
 #pragma once
 
 #include <functional>
@@ -6,41 +9,40 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "common/clock.h"
 #include "expertmesh/v1/admin.grpc.pb.h"
 #include "expertmesh/v1/generation.grpc.pb.h"
-#include "generation/delta.h"
-#include "generation/request.h"
+#include "rpc/convert_generation.h"
 
 namespace expertmesh {
 
-// Threads  any; calls block their caller.
-// Errors   those of generation.proto and admin.proto; UNAVAILABLE also when nobody answers at the
-//          address. A wait hint of the server is in the status (common/status.h, RetryAfter).
+// Threads  any; calls run side by side on one connection.
 class Client {
  public:
-  // Connects when first used.
-  explicit Client(std::string address);
+  // `address` is a coordinator's, "host:port". Connects when first used.
+  explicit Client(const std::string& address);
 
-  // One request to its end; the request's deadline is the call's. `on_delta` runs on the caller's
-  // thread, once per piece.
+  // Runs one request and gives its deltas to `on_delta`, on this thread, as they come. Returns when
+  // the answer is complete. request.deadline is the call's.
   absl::Status Generate(const GenerateRequest& request,
                         const std::function<void(const Delta&)>& on_delta);
 
+  // The fleet as control sees it. Waits at most 5 s.
   absl::StatusOr<v1::GetTopologyResponse> GetTopology();
 
-  // OK once every expert is covered and an attention worker is READY; DEADLINE_EXCEEDED, with what
-  // is missing, after `patience`. Also waits for somebody to answer at the address.
+  // Until requests can be served (IsWhole), asking every 100 ms; a coordinator that is not there
+  // yet is waited for too.
+  // Errors  DEADLINE_EXCEEDED after `patience`: what is missing.
   absl::Status WaitUntilWhole(Duration patience);
 
  private:
-  std::string address_;
+  absl::StatusOr<v1::GetTopologyResponse> GetTopology(Time deadline);
+
   std::unique_ptr<v1::Generation::Stub> generation_;
   std::unique_ptr<v1::Admin::Stub> admin_;
 };
 
-// Whether this fleet can serve: a placement, nothing uncovered, an attention worker READY. What is
-// missing goes to `missing`, if it is not null.
+// Whether the fleet can serve: a placement, every expert covered, an attention worker READY. If
+// not, `missing` (may be null) says in words what it lacks.
 bool IsWhole(const v1::GetTopologyResponse& fleet, std::string* missing);
 
 }  // namespace expertmesh

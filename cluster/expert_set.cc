@@ -54,12 +54,13 @@ int64_t ExpertSet::size() const {
 std::string ExpertSet::ToBytes() const { return std::string(bits_.begin(), bits_.end()); }
 
 absl::StatusOr<ExpertSet> ExpertSet::FromBytes(ExpertGrid grid, const std::string& bytes) {
-  ExpertSet set(grid);
-  if (bytes.size() != set.bits_.size()) {
+  const int64_t expected = (grid.size() + 7) / 8;
+  if (static_cast<int64_t>(bytes.size()) != expected) {
     return absl::InvalidArgumentError(absl::StrCat("expert set has ", bytes.size(), " bytes; ",
-                                                   set.bits_.size(), " expected for ",
-                                                   grid.layers, " layers of ", grid.experts));
+                                                   expected, " expected for ", grid.layers,
+                                                   " layers of ", grid.experts));
   }
+  ExpertSet set(grid);
   set.bits_.assign(bytes.begin(), bytes.end());
   if (grid.size() % 8 != 0 && (set.bits_.back() >> (grid.size() % 8)) != 0) {
     return absl::InvalidArgumentError("expert set has bits past its last expert");
@@ -83,20 +84,28 @@ std::string ExpertSet::LayerText(int32_t layer) const {
   return absl::StrJoin(ranges, ", ");
 }
 
+bool ExpertSet::SameExperts(int32_t layer, int32_t other) const {
+  for (int32_t e = 0; e < grid_.experts; ++e) {
+    if (Contains(layer, e) != Contains(other, e)) return false;
+  }
+  return true;
+}
+
 std::string ExpertSet::ToText(int max_parts) const {
   std::vector<std::string> parts;
   const int32_t end = grid_.first_layer + grid_.layers;
   for (int32_t layer = grid_.first_layer; layer < end;) {
     const std::string experts = LayerText(layer);
     int32_t last = layer;
-    while (last + 1 < end && LayerText(last + 1) == experts) ++last;
+    while (last + 1 < end && SameExperts(layer, last + 1)) ++last;
     if (!experts.empty()) {
       if (static_cast<int>(parts.size()) == max_parts) {
         parts.push_back("...");
         break;
       }
       parts.push_back(layer == last ? absl::StrCat("layer ", layer, ": experts ", experts)
-                                    : absl::StrCat("layers ", layer, "-", last, ": experts ", experts));
+                                    : absl::StrCat("layers ", layer, "-", last, ": experts ",
+                                                   experts));
     }
     layer = last + 1;
   }

@@ -46,6 +46,7 @@ class ExpertSet {
  private:
   int64_t Index(int32_t layer, int32_t expert) const;
   std::string LayerText(int32_t layer) const;
+  bool SameExperts(int32_t layer, int32_t other) const;
 
   ExpertGrid grid_;
   std::vector<uint8_t> bits_;

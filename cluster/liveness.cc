@@ -24,6 +24,7 @@ void Liveness::OnFrame(Time now) {
 }
 
 void Liveness::OnPong(uint64_t ping, absl::Span<const uint64_t> in_hand) {
+  if (ping > last_ping_) return;  // never asked
   for (Call& call : calls_) {
     if (ping <= call.pings_before) continue;  // asked before the call: says nothing of it
     const bool held = std::find(in_hand.begin(), in_hand.end(), call.sequence) != in_hand.end();
@@ -40,7 +41,11 @@ Liveness::Verdict Liveness::Check(Time now) {
       return Verdict::kLost;
     }
   }
-  if (now - last_heard_ >= options_.lost_after && unheard_pings_ >= 2) {
+  if (now - last_asked_ < options_.ping_after) return Verdict::kFine;  // time to answer
+  // A check that comes late means that we stood still: what the peer said may lie unread. Ask again.
+  const bool late = now - last_asked_ > 2 * options_.ping_after;
+  const int unheard = late ? kUnheardWhenLate : kUnheard;
+  if (now - last_heard_ >= options_.lost_after && unheard_pings_ >= unheard) {
     const auto silent = std::chrono::duration_cast<std::chrono::milliseconds>(now - last_heard_);
     why_ = absl::StrCat("silent for ", silent.count(), " ms with ", calls_.size(),
                         " calls outstanding");
@@ -48,19 +53,14 @@ Liveness::Verdict Liveness::Check(Time now) {
   }
   // Pings go on at their pace while a call is unanswered, even to a peer that talks: only a pong
   // says whether the call is in its hands.
-  if (now - last_asked_ >= options_.ping_after) {
-    last_asked_ = now;
-    ++last_ping_;
-    ++unheard_pings_;
-    return Verdict::kPing;
-  }
-  return Verdict::kFine;
+  last_asked_ = now;
+  ++last_ping_;
+  ++unheard_pings_;
+  return Verdict::kPing;
 }
 
 Time Liveness::NextWakeup() const {
-  if (calls_.empty()) return kNever;
-  const Time ping = last_asked_ + options_.ping_after;
-  return unheard_pings_ >= 2 ? std::min(ping, last_heard_ + options_.lost_after) : ping;
+  return calls_.empty() ? kNever : last_asked_ + options_.ping_after;
 }
 
 }  // namespace expertmesh

@@ -1,8 +1,8 @@
 // liveness.h: tells a dead peer from a slow one, by what it says and not by how long work takes.
 //
-// While calls are outstanding, silence of `ping_after` asks for a ping; any frame is an answer; a
-// peer silent for `lost_after` and for two pings is lost (two, so that a pause of our own is not held
-// against the peer). A pong names the calls that the peer has in hand. A call
+// While calls are outstanding, a ping goes out every `ping_after`; any frame is an answer; a peer
+// silent for `lost_after` and for two pings is lost. A pause of our own is not held against the peer:
+// after one it is asked again first. A pong names the calls that the peer has in hand. A call
 // that is in none of `kMissedPongs` pongs in a row, each asked for after the call was sent, and
 // that was not answered, never arrived (or its answer did not): then the channel is broken.
 #pragma once
@@ -43,6 +43,8 @@ class Liveness {
 
  private:
   static constexpr int kMissedPongs = 3;
+  static constexpr int kUnheard = 2;          // pings without an answer: lost
+  static constexpr int kUnheardWhenLate = 8;  // even if our checks come late
   struct Call {
     uint64_t sequence = 0;
     uint64_t pings_before = 0;  // pings up to this one were asked before the call was sent

@@ -42,12 +42,17 @@ class Mailbox {
     out.swap(incoming_);
   }
 
-  // Later posts are refused; what is inside is destroyed.
-  void Close() {
-    std::vector<T> dropped;
+  // Later posts are refused; what is inside comes out into `out` (cleared first): the last Drain.
+  void Close(std::vector<T>& out) {
+    out.clear();
     MutexLock lock(mutex_);
     closed_ = true;
-    dropped.swap(incoming_);
+    out.swap(incoming_);
+  }
+  // The same, and what is inside is destroyed.
+  void Close() {
+    std::vector<T> dropped;
+    Close(dropped);
   }
 
  private:

@@ -14,13 +14,13 @@ namespace expertmesh {
 // e^x within 1 ulp. Below kExpLowest (so from -inf on) +0 exactly: no result is subnormal. Above
 // kExpHighest +inf. The same tree as kernels run it on 16 values at once (math_tree.h).
 float Exp(float x);
-inline constexpr float kExpLowest = -87.3365f;    // e^x is about 2^-126, the least normal float
+inline constexpr float kExpLowest = -87.3365f;   // e^x is about 2^-126, the least normal float
 inline constexpr float kExpHighest = 88.72283f;  // the last float below log(2^128)
 
 // Natural logarithm within 0.51 ulp. 0 gives -inf, less gives NaN, +inf gives +inf.
 float Log(float x);
 
-// x / (1 + e^-x) within 4 ulp for x >= -87; -0 below -88.73, where e^-x is +inf. NaN for -inf.
+// x / (1 + e^-x) within 3 ulp for x >= -87; -0 below -88.73, where e^-x is +inf. NaN for -inf.
 float Silu(float x);
 
 // e^x within 1 ulp. Below -708.39 +0 exactly: no result is subnormal. Above 709.782 +inf.

@@ -14,6 +14,8 @@ void TaskLoop::Start(std::function<Time(Time now)> tick) {
       tasks.clear();
       if (!stop_) wake = tick(Now());
     }
+    mailbox_.Close(tasks);
+    for (Task& task : tasks) task(Now());  // they were taken: somebody waits for what they do
   });
 }
 
@@ -24,7 +26,6 @@ void TaskLoop::Stop(Task last) {
     stop_ = true;
   });
   thread_.join();
-  mailbox_.Close();
 }
 
 }  // namespace expertmesh

@@ -18,7 +18,7 @@ class TaskLoop {
 
   ~TaskLoop() { Stop(); }
   void Start(std::function<Time(Time now)> tick);
-  // False once stopped: the task is dropped.
+  // False once stopped: the task is dropped. A task that is taken is run, be it after Stop's last.
   bool Post(Task task) { return mailbox_.Post(std::move(task)); }
   // Runs `last`, then joins the thread. Idempotent. Not from a task.
   void Stop(Task last = nullptr);

@@ -107,9 +107,6 @@ void ExpertWorker::Stop() {
   if (impl_->control != nullptr) impl_->control->Stop();
   if (impl_->transport != nullptr) impl_->transport->Stop();
   impl_->compute.reset();  // finishes what runs, before the node that it reads from goes
-  impl_->node.reset();
-  impl_->transport.reset();
-  impl_->control.reset();
 }
 
 }  // namespace expertmesh

@@ -36,7 +36,8 @@ class ExpertWorker {
   void Start(std::unique_ptr<Transport> transport, std::unique_ptr<ControlLink> control,
              std::string address, std::function<void(absl::Status)> on_exit);
 
-  // Leaves the fleet and joins the threads. Idempotent.
+  // Leaves the fleet and joins the threads. Idempotent. The transport is stopped, but lives as long
+  // as this object: a server that still names its service may be shut down in between.
   void Stop();
 
  private:

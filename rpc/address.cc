@@ -95,7 +95,9 @@ bool IsLoopback(const Address& address) {
 }
 
 absl::Status CheckListenAddress(absl::string_view text, bool allow_insecure) {
-  ASSIGN_OR_RETURN(const Address address, ParseAddress(text));
+  const absl::StatusOr<Address> parsed = ParseAddress(text);
+  if (!parsed.ok()) return Annotate(parsed.status(), "--listen");
+  const Address& address = *parsed;
   if (allow_insecure || IsLoopback(address)) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       "--listen ", text, " can be reached from other machines, and this version has no TLS: anyone "

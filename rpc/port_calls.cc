@@ -24,6 +24,12 @@ size_t PortCalls::running() const {
   return sinks_.size();
 }
 
+bool PortCalls::WaitIdle(Time until) const {
+  MutexLock lock(mutex_);
+  while (!sinks_.empty() && Now() < until) idle_.wait_until(lock.native(), until);
+  return sinks_.empty();
+}
+
 void PortCalls::OnDelta(RequestId id, Delta delta) {
   if (auto sink = Find(id)) sink->OnDelta(std::move(delta));
 }
@@ -44,6 +50,7 @@ std::shared_ptr<CallSink> PortCalls::Take(RequestId id) {
   if (found == sinks_.end()) return nullptr;
   std::shared_ptr<CallSink> sink = std::move(found->second);
   sinks_.erase(found);
+  if (sinks_.empty()) idle_.notify_all();
   return sink;
 }
 

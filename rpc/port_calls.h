@@ -5,6 +5,7 @@
 // finds nothing, whatever the port's threads do meanwhile.
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <unordered_map>
@@ -35,6 +36,8 @@ class PortCalls final : private GenerationListener {
   void Cancel(RequestId id);
 
   size_t running() const;
+  // Until no call runs or `until` has come. Whether none runs.
+  bool WaitIdle(Time until) const;
 
  private:
   void OnDelta(RequestId id, Delta delta) override;
@@ -45,6 +48,7 @@ class PortCalls final : private GenerationListener {
   AttentionPort* const port_;
   const std::function<RequestId()> new_id_;
   mutable Mutex mutex_;
+  mutable std::condition_variable idle_;
   std::unordered_map<RequestId, std::shared_ptr<CallSink>> sinks_ ABSL_GUARDED_BY(mutex_);
 };
 

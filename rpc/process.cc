@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstdio>
+#include <utility>
 
 #include "common/check.h"
 
@@ -46,6 +48,30 @@ std::optional<int> StopSignals::Wait() {
 void StopSignals::Wake() {
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t written = write(wakes_, &one, sizeof one);
+}
+
+void ExitReason::Set(absl::Status why) {
+  {
+    MutexLock lock(mutex_);
+    if (why_.ok()) why_ = std::move(why);
+  }
+  signals_->Wake();
+}
+
+absl::Status ExitReason::Get() const {
+  MutexLock lock(mutex_);
+  return why_;
+}
+
+void AnnounceListening(const std::string& address) {
+  std::printf("listening on %s\n", address.c_str());
+  std::fflush(stdout);
+}
+
+int ExitCode(const std::string& program, const absl::Status& why) {
+  if (why.ok()) return 0;
+  std::fprintf(stderr, "%s: %s\n", program.c_str(), std::string(why.message()).c_str());
+  return why.code() == absl::StatusCode::kAborted ? kExitFenced : kExitFailed;
 }
 
 }  // namespace expertmesh

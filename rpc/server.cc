@@ -4,7 +4,6 @@
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
-#include <grpcpp/server_builder.h>
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
@@ -47,6 +46,7 @@ void Configure(const RpcServerOptions& options, grpc::ServerBuilder& builder) {
   grpc::ResourceQuota quota("expertmesh");
   quota.SetMaxThreads(kReflectionThreads);
   builder.SetResourceQuota(quota);
+  if (options.configure) options.configure(builder);
 }
 
 }  // namespace

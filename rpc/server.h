@@ -5,7 +5,9 @@
 #pragma once
 
 #include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +23,8 @@ struct RpcServerOptions {
   std::string listen = "127.0.0.1:0";  // port 0: any free one
   bool allow_insecure_listen = false;
   int max_message_bytes = kMaxControlMessageBytes;
+  // What a service needs of the server beyond that; called last.
+  std::function<void(grpc::ServerBuilder&)> configure;
 };
 
 // Threads  any, but Stop by one.

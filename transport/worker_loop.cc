@@ -21,7 +21,6 @@ void WorkerLoop::StopAfter(std::function<void(Time)> last) {
     stop_ = true;
   }));
   thread_.join();
-  mailbox_.Close();
 }
 
 void WorkerLoop::Main() {
@@ -32,6 +31,10 @@ void WorkerLoop::Main() {
     for (Event& event : events) Handle(event, Now());
     events.clear();  // give payloads back before the next wait
     if (!stop_) node_->Tick(Now());
+  }
+  mailbox_.Close(events);
+  for (Event& event : events) {  // a task that was taken is run: somebody waits for what it does
+    if (auto* task = std::get_if<std::function<void(Time)>>(&event)) (*task)(Now());
   }
 }
 

@@ -68,7 +68,8 @@ class WorkerLoop final : public Endpoint,
 
   // Starts the thread. `node` outlives Stop.
   void Start(WorkerNode* node);
-  // Runs `task(now)` on the control thread; false when the loop has stopped (it is dropped).
+  // Runs `task(now)` on the control thread; false when the loop has stopped (it is dropped). What is
+  // taken is run, be it after StopAfter's last.
   bool Post(std::function<void(Time)> task);
   // Runs `last(now)` on the control thread, then joins it; later posts are dropped. Idempotent.
   void StopAfter(std::function<void(Time)> last);

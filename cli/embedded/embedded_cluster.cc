@@ -72,10 +72,13 @@ class Waiter final : public GenerationListener {
 struct EmbeddedCluster::Exit {
   Mutex mutex;
   absl::Status why ABSL_GUARDED_BY(mutex);
+  std::function<void()> told ABSL_GUARDED_BY(mutex);
 
   void Set(const std::string& name, const absl::Status& status) {
     MutexLock lock(mutex);
-    if (why.ok()) why = Annotate(status, name);
+    if (!why.ok()) return;
+    why = Annotate(status, name);
+    if (told) told();
   }
   absl::Status Get() {
     MutexLock lock(mutex);
@@ -123,6 +126,14 @@ EmbeddedCluster::~EmbeddedCluster() {
   experts_.clear();
   if (coordinator_ != nullptr) coordinator_->Stop();
 }
+
+void EmbeddedCluster::OnExit(std::function<void()> told) {
+  MutexLock lock(exit_->mutex);
+  if (!exit_->why.ok()) told();
+  exit_->told = std::move(told);
+}
+
+absl::Status EmbeddedCluster::ExitStatus() { return exit_->Get(); }
 
 absl::Status EmbeddedCluster::WaitUntilWhole(Duration patience) {
   const Time until = Now() + patience;

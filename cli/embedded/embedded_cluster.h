@@ -2,6 +2,7 @@
 // of the very same classes as the programs.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -32,6 +33,11 @@ class EmbeddedCluster {
   absl::Status WaitUntilWhole(Duration patience);
 
   Coordinator& coordinator() { return *coordinator_; }
+
+  // `told` runs once, on some worker's thread, when a worker has given up (or at once, if one has).
+  void OnExit(std::function<void()> told);
+  // Why a worker gave up; OK while none has.
+  absl::Status ExitStatus();
 
   // Runs one request to its end. `on_delta` may be null. Blocks.
   absl::Status Generate(GenerateRequest request, std::function<void(const Delta&)> on_delta);

@@ -20,6 +20,8 @@ class GenerationGrpcService final : public v1::Generation::CallbackService {
       grpc::CallbackServerContext* context, const v1::GenerateRequest* request) override;
 
   size_t running() const { return calls_.running(); }
+  // Until no request runs or `until` has come.
+  bool WaitIdle(Time until) const { return calls_.WaitIdle(until); }
 
  private:
   PortCalls calls_;

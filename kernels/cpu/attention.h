@@ -3,8 +3,8 @@
 //
 // Per split of the cache: scores of all heads (each cache row is read once for several heads),
 // their softmax in place, then the sum over the cached rows, strip by strip of the latent columns.
-// The running sum is kept in `out`, so scratch does not grow with the model: the scores on the
-// stack.
+// The running sum is kept in `out`, so scratch does not grow with the model: it is the scores, on
+// the stack.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,15 @@ struct AttentionSplitState {
   // Rows of the scores begin 64 bytes apart modulo 4 KiB, so that they do not share cache sets.
   static constexpr int64_t kStride = AttentionTask::kSplitMax + 16;
 
-  int64_t first_block = 0;                     // index into the row's block list
-  int64_t count = 0;                           // positions
-  bool first = false;                          // nothing to merge with yet
-  float old_factor[AttentionTask::kHeadsMax];  // exp(m - m'), exp(m_split - m') of each head
-  float new_factor[AttentionTask::kHeadsMax];
+  int64_t first_block = 0;  // index into the row's block list
+  int64_t count = 0;        // positions
+  bool first = false;       // nothing to merge with yet
+  // Of each head: the maximum of the scores and the sum of p, this split included, and what the
+  // sums before it and its own are multiplied by when they merge.
+  float most[AttentionTask::kHeadsMax] = {};
+  float total[AttentionTask::kHeadsMax] = {};
+  float old_factor[AttentionTask::kHeadsMax] = {};
+  float new_factor[AttentionTask::kHeadsMax] = {};
   alignas(64) float scores[AttentionTask::kHeadsMax * kStride];  // then p
 };
 
@@ -58,6 +62,26 @@ float ExpOne(float x) {
   float lanes[16];
   V::Store(lanes, ExpTree(V::All(x)));
   return lanes[0];
+}
+
+// Scores become p = exp(score - m), and the sums of p merge.
+template <typename V>
+void SoftmaxSplit(const AttentionTask& t, AttentionSplitState& s) {
+  for (int64_t h = 0; h < t.heads; ++h) {
+    float* row = s.scores + h * s.kStride;
+    const float m = Maximum<V>(row, s.count);
+    const float l = ExpAndSum<V>(row, s.count, m, row);
+    if (s.first) {
+      s.most[h] = m;
+      s.total[h] = l;
+      continue;
+    }
+    const float merged = s.most[h] > m ? s.most[h] : m;
+    s.old_factor[h] = ExpOne<V>(s.most[h] - merged);
+    s.new_factor[h] = ExpOne<V>(m - merged);
+    s.total[h] = __builtin_fmaf(s.total[h], s.old_factor[h], l * s.new_factor[h]);
+    s.most[h] = merged;
+  }
 }
 
 // kHeads heads from `head` on, kVectors * 16 latent columns from `column` on: the sum of p_j *
@@ -127,29 +151,13 @@ void ValueStrips(const AttentionTask& t, const AttentionSplitState& s, int64_t h
 template <typename V>
 void Attention(const AttentionTask& t) {
   AttentionSplitState s;
-  float most[AttentionTask::kHeadsMax];  // the maximum of the scores so far, and the sum of p
-  float total[AttentionTask::kHeadsMax];
   for (int64_t begin = 0; begin < t.positions; begin += t.split) {
     const int64_t left = t.positions - begin;
     s.first_block = begin / t.block_rows;
     s.count = left < t.split ? left : t.split;
     s.first = begin == 0;
     ScoreSplit<V>(t, s);
-    for (int64_t h = 0; h < t.heads; ++h) {
-      float* row = s.scores + h * s.kStride;
-      const float m = Maximum<V>(row, s.count);
-      const float l = ExpAndSum<V>(row, s.count, m, row);
-      if (s.first) {
-        most[h] = m;
-        total[h] = l;
-        continue;
-      }
-      const float merged = most[h] > m ? most[h] : m;
-      s.old_factor[h] = ExpOne<V>(most[h] - merged);
-      s.new_factor[h] = ExpOne<V>(m - merged);
-      total[h] = __builtin_fmaf(total[h], s.old_factor[h], l * s.new_factor[h]);
-      most[h] = merged;
-    }
+    SoftmaxSplit<V>(t, s);
     for (int64_t head = 0; head < t.heads; head += V::kValueHeads) {
       const int64_t heads = t.heads - head;
       ValueStrips<V, V::kValueHeads>(t, s, heads < V::kValueHeads ? heads : V::kValueHeads, head);
@@ -159,7 +167,7 @@ void Attention(const AttentionTask& t) {
     float* out = t.out + h * t.latent;
     for (int64_t i = 0; i < t.latent; i += 16) {
       const V z = LoadNext<V>(out + i, t.latent - i);
-      StoreNext<V>(out + i, t.latent - i, V::Div(z, V::All(total[h])));
+      StoreNext<V>(out + i, t.latent - i, V::Div(z, V::All(s.total[h])));
     }
   }
 }

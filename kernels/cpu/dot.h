@@ -44,10 +44,10 @@ float SumOfLanes(V lanes) {
 
 // kRows rows from `row` on times kOuts weight rows from `out` on:
 //
-//            w[out]  w[out+1] ..        each cell is one accumulator of 16 lanes; a step of the
-//            loop
-//   x[row]     .        .               reads 16 columns of kRows + kOuts rows, and does kRows *
-//   kOuts x[row+1]   .        .               fused multiply-adds
+//              w[out]  w[out+1]  ..
+//   x[row]       .        .           each cell is one accumulator of 16 lanes;
+//   x[row+1]     .        .           a step of the loop takes 16 columns of every x and w
+//   ..
 //
 // What one cell sees is the same whatever kRows and kOuts are.
 template <typename V, typename W, int kRows, int kOuts>

@@ -55,7 +55,8 @@ struct MicroKernels {
 
   // y[cols] = x * (1 / sqrt(mean(x^2) + eps)) * weight. y may be x.
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t cols, float* y);
-  // Rotates `width` elements of each head in place; table is the position's row of (cos, sin).
+  // Rotates `width` elements of each head into y, which may be x; table is the position's row of
+  // (cos, sin).
   void (*rope)(const float* x, int64_t heads, int64_t x_step, int64_t width, const float* table,
                float* y, int64_t y_step);
   // y[n] = Silu(gate) * up. y may be gate or up.

@@ -131,11 +131,9 @@ void Recorder::Hold(bool hold) {
 
 SentCallback Fates::For(size_t token) {
   return [this, token](absl::Status fate) {
-    {
-      MutexLock lock(mutex_);
-      EXPECT_TRUE(fates_.emplace(token, fate).second) << "message " << token << " has two fates";
-    }
-    changed_.notify_all();
+    MutexLock lock(mutex_);
+    EXPECT_TRUE(fates_.emplace(token, fate).second) << "message " << token << " has two fates";
+    changed_.notify_all();  // under the lock: whoever waits may destroy us right after
   };
 }
 

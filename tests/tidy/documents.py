@@ -72,7 +72,7 @@ def _braces(name: str) -> list[str]:
 
 
 def _exists(tree: Tree, folder: str, name: str) -> bool:
-    """From the root or the page's folder; a bare file below that folder; a bare folder anywhere."""
+    """From the root or the page's folder; a bare file below it; a bare folder anywhere."""
     places = [name, posixpath.normpath(posixpath.join(folder, name))]
     if name.endswith("/"):
         places[1] += "/"
@@ -83,7 +83,7 @@ def _exists(tree: Tree, folder: str, name: str) -> bool:
         return True
     if name.endswith("/") and name.count("/") == 1:
         return any(f"/{name}" in f for f in tree.all_files)
-    inside = folder + "/" if folder else ""
+    inside = folder + "/" if folder not in ("", "docs") else ""  # those speak of the whole tree
     return "/" not in name and any(f.startswith(inside) and f.endswith("/" + name)
                                    for f in tree.all_files)
 

@@ -8,6 +8,8 @@ from source import without_comments_and_literals
 from tree import CODE, Finding, Tree
 
 INCLUDE = re.compile(r'\s*#\s*include\s+([<"])([^>"]+)[>"]')
+FOR_TESTS = re.compile(r".*(?:_test\.cc|\btest_util\.(?:h|cc))")
+FOR_TESTS_ALSO = {"GoogleTest", "POSIX"}
 STANDARD = re.compile(r"[a-z_0-9]+")  # <vector>, <cstdint>
 CONCURRENCY = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "semaphore",
                "latch", "barrier", "stop_token", "random", "fstream"}
@@ -31,7 +33,7 @@ def check_includes(tree: Tree, rules: Rules) -> Iterator[Finding]:
         for number, quote, header in includes:
             for text in _judge(tree, rules, room, path, quote, header):
                 yield Finding(path, number, text)
-        if room.name in rules.without_io and not path.endswith("_test.cc"):
+        if room.name in rules.without_io and not FOR_TESTS.fullmatch(path):
             code = without_comments_and_literals(tree.text(path))
             for number, line in enumerate(code.split("\n"), 1):
                 if CLOCK.search(line):
@@ -41,7 +43,7 @@ def check_includes(tree: Tree, rules: Rules) -> Iterator[Finding]:
 def _judge(tree: Tree, rules: Rules, room: Room, path: str, quote: str,
            header: str) -> Iterator[str]:
     """What is wrong with one include, if anything."""
-    is_test = path.endswith("_test.cc")
+    is_test = FOR_TESTS.fullmatch(path) is not None
     if header.endswith(".pb.h"):
         yield from _judge_room(room, rules.rooms.get("proto"), "proto", is_test)
     elif quote == '"' and header.split("/")[0] in tree.top_folders:
@@ -57,7 +59,7 @@ def _judge(tree: Tree, rules: Rules, room: Room, path: str, quote: str,
         if room.name in rules.without_io and header in CONCURRENCY and not is_test:
             yield f"<{header}>: room {room.name} has no threads, clocks, files or random sources"
     elif library := rules.library_of(header):
-        allowed = room.libraries | ({"GoogleTest"} if is_test else set())
+        allowed = room.libraries | (FOR_TESTS_ALSO if is_test else set())
         if library not in allowed and not room.everything:
             yield f"<{header}>: room {room.name} may not use {library}"
     elif quote == '"':

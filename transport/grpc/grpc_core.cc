@@ -62,7 +62,8 @@ void GrpcCore::Stop() {
   Post(Stopped{});
   thread_.join();
   gate_->Detach();
-  inbox_.Close();
+  std::vector<News> dropped;  // nobody's news any more
+  inbox_.Close(dropped);
 }
 
 // Ends when it was told to and every stream is done. That takes at most kLinger: then a stream is

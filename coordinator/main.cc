@@ -1,0 +1,37 @@
+// expertmesh-coordinator: control and front door as a program.
+#include "common/log.h"
+#include "common/status.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/service/attention_stub.h"
+#include "coordinator/service/coordinator_server.h"
+#include "coordinator/service/options.h"
+#include "rpc/process.h"
+
+namespace expertmesh {
+namespace {
+
+absl::Status Run(const CoordinatorFlags& flags, StopSignals& signals) {
+  Coordinator coordinator(flags.coordinator, GrpcAttentionPorts());
+  RpcServerOptions listen;
+  listen.listen = flags.listen.listen;
+  listen.allow_insecure_listen = flags.listen.allow_insecure_listen;
+  ASSIGN_OR_RETURN(auto server, CoordinatorServer::Start(&coordinator, listen));
+  LogInfo("serving on ", server->address());
+  AnnounceListening(server->address());
+  signals.Wait();
+  LogInfo("stopping");
+  server->Stop(flags.drain);
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace expertmesh
+
+int main(int argc, char** argv) {
+  using namespace expertmesh;
+  CoordinatorFlags flags;
+  if (auto exit = ReadCoordinatorFlags(argc, argv, &flags)) return *exit;
+  StopSignals signals;
+  StartLogging("coordinator", flags.listen.log_level);
+  return ExitCode("expertmesh-coordinator", Run(flags, signals));
+}

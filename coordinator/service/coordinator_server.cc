@@ -1,0 +1,50 @@
+#include "coordinator/service/coordinator_server.h"
+
+#include "common/status.h"
+#include "coordinator/service/listing.h"
+
+namespace expertmesh {
+namespace {
+
+constexpr std::chrono::seconds kRetryAfterStop{1};  // a coordinator that restarts is back by then
+constexpr std::chrono::seconds kLastWords{1};       // for statuses of ended calls to go out
+
+}  // namespace
+
+CoordinatorServer::CoordinatorServer(Coordinator* coordinator)
+    : coordinator_(coordinator),
+      generation_(coordinator, [coordinator] { return coordinator->NewRequestId(); }),
+      control_(coordinator),
+      admin_([coordinator] { return coordinator->List(); }) {}
+
+CoordinatorServer::~CoordinatorServer() { Stop(Duration::zero()); }
+
+absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
+    Coordinator* coordinator, const RpcServerOptions& options) {
+  std::unique_ptr<CoordinatorServer> server(new CoordinatorServer(coordinator));
+  ASSIGN_OR_RETURN(server->server_, RpcServer::Start(options, {&server->generation_,
+                                                               &server->control_,
+                                                               &server->admin_}));
+  server->health_ = std::make_unique<HealthWatch>(
+      [coordinator] { return CanServe(coordinator->List()); },
+      [rpc = server->server_.get()](bool serving) {
+        rpc->SetServing(v1::Generation::service_full_name(), serving);
+      });
+  return server;
+}
+
+void CoordinatorServer::Stop(Duration grace) {
+  if (stopped_ || server_ == nullptr) return;
+  stopped_ = true;
+  health_->Stop();
+  server_->SetNotServing();
+  coordinator_->Drain();
+  generation_.WaitIdle(Now() + grace);
+  admin_.Close();
+  control_.CloseAll(
+      WithRetryAfter(absl::UnavailableError("the coordinator stops"), kRetryAfterStop));
+  coordinator_->Stop();
+  server_->Stop(kLastWords);
+}
+
+}  // namespace expertmesh

@@ -1,0 +1,44 @@
+// coordinator_server.h: a coordinator behind the gRPC API: Generation, Admin and Coordinator.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "coordinator/coordinator.h"
+#include "coordinator/service/admin_service.h"
+#include "coordinator/service/coordinator_service.h"
+#include "coordinator/service/generation_service.h"
+#include "coordinator/service/health.h"
+#include "rpc/server.h"
+
+namespace expertmesh {
+
+// Health: the server as a whole is SERVING while it serves; expertmesh.v1.Generation only while
+// requests can be served (CanServe), as seen every half second.
+class CoordinatorServer {
+ public:
+  // `coordinator` outlives the server.
+  static absl::StatusOr<std::unique_ptr<CoordinatorServer>> Start(Coordinator* coordinator,
+                                                                  const RpcServerOptions& options);
+  ~CoordinatorServer();  // Stop()s without grace
+
+  const std::string& address() const { return server_->address(); }
+
+  // Refuses new requests, gives those that run up to `grace`, ends what is left with UNAVAILABLE,
+  // lets go of the workers, and stops coordinator and server. Idempotent.
+  void Stop(Duration grace);
+
+ private:
+  explicit CoordinatorServer(Coordinator* coordinator);
+
+  Coordinator* const coordinator_;
+  GenerationGrpcService generation_;
+  CoordinatorGrpcService control_;
+  AdminGrpcService admin_;
+  std::unique_ptr<RpcServer> server_;
+  std::unique_ptr<HealthWatch> health_;
+  bool stopped_ = false;
+};
+
+}  // namespace expertmesh

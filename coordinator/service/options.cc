@@ -1,0 +1,26 @@
+#include "coordinator/service/options.h"
+
+#include "rpc/address.h"
+
+namespace expertmesh {
+
+std::optional<int> ReadCoordinatorFlags(int argc, const char* const* argv,
+                                        CoordinatorFlags* flags) {
+  CLI::App app("Control and front door of an Expertmesh fleet.", "expertmesh-coordinator");
+  app.option_defaults()->always_capture_default();
+  AddListenFlags(app, &flags->listen);
+  AddNumber(app, "--initial-expert-workers", &flags->coordinator.initial_expert_workers, 1, 65536,
+            "expert workers over which the first placement is made; it waits for that many")
+      ->group("Fleet");
+  AddMilliseconds(app, "--lease-ms", &flags->coordinator.lease, 100, 600'000,
+                  "a worker that is silent for so long is LOST")
+      ->group("Fleet");
+  AddMilliseconds(app, "--drain-ms", &flags->drain, 0, 3'600'000,
+                  "after SIGTERM, how long running requests may take to end")
+      ->group("Network");
+  return ReadFlags(app, argc, argv, [flags] {
+    return CheckListenAddress(flags->listen.listen, flags->listen.allow_insecure_listen);
+  });
+}
+
+}  // namespace expertmesh

@@ -1,0 +1,20 @@
+// options.h: the command line of expertmesh-coordinator.
+#pragma once
+
+#include <optional>
+
+#include "common/options.h"
+#include "coordinator/coordinator.h"
+
+namespace expertmesh {
+
+struct CoordinatorFlags {
+  CoordinatorOptions coordinator;
+  ListenFlags listen{.listen = "127.0.0.1:50051"};
+  Duration drain = std::chrono::seconds(5);
+};
+
+// Fills `flags`; an exit code where the program has nothing more to do (common/options.h).
+std::optional<int> ReadCoordinatorFlags(int argc, const char* const* argv, CoordinatorFlags* flags);
+
+}  // namespace expertmesh

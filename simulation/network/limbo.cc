@@ -1,0 +1,46 @@
+#include "simulation/network/limbo.h"
+
+namespace expertmesh::simulation {
+
+Message StoredMessage::Copy() const {
+  Message message;
+  message.header = header;
+  message.assignments = assignments;
+  message.calls = calls;
+  if (!rows.empty()) message.rows = Payload(std::vector<std::byte>(rows));
+  return message;
+}
+
+void Limbo::Keep(HostId from, HostId to, uint64_t connection, StoredMessagePtr message) {
+  std::deque<Entry>& way = ways_[{from, to}];
+  way.push_back({connection, std::move(message)});
+  if (way.size() > kMostPerWay) way.pop_front();
+}
+
+const std::deque<Limbo::Entry>* Limbo::Way(HostId from, HostId to) const {
+  auto found = ways_.find({from, to});
+  return found == ways_.end() ? nullptr : &found->second;
+}
+
+StoredMessagePtr Limbo::Any(HostId from, HostId to, uint64_t connection, Random& chance) const {
+  const std::deque<Entry>* way = Way(from, to);
+  if (way == nullptr || way->empty()) return nullptr;
+  const Entry& entry = (*way)[chance.Below(way->size())];
+  return entry.connection < connection ? entry.message : nullptr;
+}
+
+StoredMessagePtr Limbo::Combine(HostId from, HostId to, uint64_t connection,
+                                uint64_t sequence) const {
+  const std::deque<Entry>* way = Way(from, to);
+  if (way == nullptr) return nullptr;
+  for (const Entry& entry : *way) {
+    const MessageHeader& header = entry.message->header;
+    if (entry.connection < connection && header.kind == MessageKind::kCombine &&
+        header.call.sequence == sequence) {
+      return entry.message;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace expertmesh::simulation

@@ -1,0 +1,49 @@
+// world.h: what every part of one run shares: time, chance, the log, and the verdict.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "simulation/event_log.h"
+#include "simulation/event_queue.h"
+#include "simulation/random.h"
+
+namespace expertmesh::simulation {
+
+struct Violation {
+  std::string invariant;
+  std::string what;
+};
+
+struct World {
+  World(uint64_t seed, EventLog::Mode log_mode)
+      : log(log_mode),
+        network_chance(Random(seed).Fork(1)),
+        process_chance(Random(seed).Fork(2)),
+        workload_chance(Random(seed).Fork(3)) {}
+
+  // The first one counts; the run ends after the event that brought it.
+  void Violate(absl::string_view invariant, std::string what) {
+    if (!violation.has_value()) violation = {std::string(invariant), std::move(what)};
+  }
+  template <typename... Parts>
+  void Log(const std::string& who, const Parts&... parts) {
+    if (log.on()) log.Add(events.now(), who, absl::StrCat(parts...));
+  }
+
+  EventQueue events;
+  EventLog log;
+  // One source per concern, so that a fault more or less does not change the requests.
+  Random network_chance;
+  Random process_chance;
+  Random workload_chance;
+  // A fault has been injected: failures may follow, until the cluster is whole again.
+  bool faulted = false;
+  bool clock_jumped = false;
+  std::optional<Violation> violation;
+};
+
+}  // namespace expertmesh::simulation
