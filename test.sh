@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: ./test.sh [CTEST ARGUMENT...]
 # Installs what is missing (Debian or Ubuntu packages, as root or with sudo), builds everything in
-# build/release, and runs every test. Arguments go to ctest, e.g. -R golden. Exit code 0: all passed.
+# build/release and runs every test. Arguments go to ctest, e.g. -R golden. Exit 0: all passed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

@@ -1,9 +1,9 @@
 // classes.h: compute classes: which arithmetics there are, and how one is told from another.
 //
-// A compute class is an arithmetic, not an instruction set: `cpu-f32` gives the same bits from plain
-// code, AVX2 and AVX-512. Its fingerprint hashes what every op gives on fixed inputs on this very
-// machine: the same name with another hash is another class (another compiler, a bug), and workers
-// of unlike classes never share an expert.
+// A compute class is an arithmetic, not an instruction set: `cpu-f32` gives the same bits from
+// plain code, AVX2 and AVX-512. Its fingerprint hashes what every op gives on fixed inputs on this
+// very machine: the same name with another hash is another class (another compiler, a bug), and
+// workers of unlike classes never share an expert.
 #pragma once
 
 #include <memory>

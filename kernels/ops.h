@@ -3,14 +3,15 @@
 // R is the number of rows in a call: tokens of any mix of sequences, 0 is legal. Matrices are
 // row-major; sizes and strides count elements. K and N are the weight's and never change.
 //
-// ROW INDEPENDENCE. out[r] is a function of in[r] and the weights alone. Its bits do not change with
-// R, the other rows, the thread count or the split of work. R may pick a kernel only inside a family
-// that builds the same expression tree per output element (tests/property/).
+// ROW INDEPENDENCE. out[r] is a function of in[r] and the weights alone. Its bits do not change
+// with R, the other rows, the thread count or the split of work. R may pick a kernel only inside a
+// family that builds the same expression tree per output element (tests/property/).
 //
 // LANES. A sum over K in class cpu-f32 has 16 accumulators: lane i takes k = i, i + 16, ... in
 // ascending k by fused multiply-add, starting from +0; past K it takes zeros. The lanes are then
-// added as a tree: i with i + 8, then + 4, + 2, + 1. "Lane order" below means this. Exp, Log and Silu
-// are those of common/math.h. Bits are promised of numbers and infinities; a NaN is only a NaN.
+// added as a tree: i with i + 8, then + 4, + 2, + 1. "Lane order" below means this. Exp, Log and
+// Silu are those of common/math.h. Bits are promised of numbers and infinities; a NaN is only a
+// NaN.
 //
 // Errors   none. Shapes are the caller's duty (DCHECKed); what a device cannot do is refused by
 //          OpenClass. Ops never allocate, block or read results: scratch is the caller's.
@@ -63,7 +64,7 @@ struct GateArgs {
   int64_t groups = 1;  // of equal size, consecutive experts; 1 is plain top-k
   int64_t groups_kept = 1;
   int64_t top_k = 0;
-  float scaling = 1;    // every weight is multiplied by it, last
+  float scaling = 1;           // every weight is multiplied by it, last
   int32_t* experts = nullptr;  // [R, top_k] out, by score descending, ties to the lower id
   float* weights = nullptr;    // [R, top_k] out, in the same order
 };
@@ -93,10 +94,10 @@ struct GreedyArgs {
   absl::Span<const int32_t> targets;     // [R] the id whose logprob is wanted too, or -1
   absl::Span<const int32_t> top_counts;  // [R] entries of `top` to fill, at most top_stride
   int64_t top_stride = 0;
-  int32_t* ids = nullptr;             // [R] out: argmax, ties to the lower id
-  float* logprobs = nullptr;          // [R] out: of that id
-  float* target_logprobs = nullptr;   // [R] out: of targets[r]; 0 where none was asked
-  TopLogit* top = nullptr;            // [R, top_stride] out: by logit descending, then id ascending
+  int32_t* ids = nullptr;            // [R] out: argmax, ties to the lower id
+  float* logprobs = nullptr;         // [R] out: of that id
+  float* target_logprobs = nullptr;  // [R] out: of targets[r]; 0 where none was asked
+  TopLogit* top = nullptr;           // [R, top_stride] out: by logit descending, then id ascending
 };
 
 // The operations of one compute class on one kind of device. Immutable; any thread may call.
@@ -169,8 +170,9 @@ class Kernels {
   // x += y.
   virtual void Add(Stream& stream, ConstMatrix y, Matrix x) const = 0;
 
-  // Greedy choice and logprobs. logprob(i) = (logit_i - m) - Log(s), m the maximum of the row, s the
-  // sum of Exp(logit - m): per chunk of 1,024 ids in lane order, then the chunks added in order.
+  // Greedy choice and logprobs. logprob(i) = (logit_i - m) - Log(s), m the maximum of the row, s
+  // the sum of Exp(logit - m): per chunk of 1,024 ids in lane order, then the chunks added in
+  // order.
   virtual void Greedy(Stream& stream, const GreedyArgs& args) const = 0;
 };
 

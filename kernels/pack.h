@@ -1,8 +1,8 @@
 // pack.h: weights, as a compute class wants them in memory.
 //
 // Packing goes tensor by tensor from checkpoint rows into memory that the caller gives, so the peak
-// stays near the packed size. For class cpu-f32 a packed matrix is row-major [N, k_stride], k_stride
-// = K rounded up to 16 and filled with zeros, in bf16 or f32; fp16 widens to f32.
+// stays near the packed size. For class cpu-f32 a packed matrix is row-major [N, k_stride],
+// k_stride = K rounded up to 16 and filled with zeros, in bf16 or f32; fp16 widens to f32.
 #pragma once
 
 #include <cstdint>

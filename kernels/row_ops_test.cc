@@ -62,9 +62,16 @@ TEST_P(RowOpsTest, RopeTurnsAdjacentPairsOfEveryHead) {
       EXPECT_NEAR(std::hypot(a, b), std::hypot(want[i * kStep + j], want[i * kStep + j + 1]), 1e-6);
     }
   }
-  kernels_->Rope(*stream_, View(x, kHeads * kStep), kHeads, kStep, kWidth, positions, table.data(),
-                 View(x, kHeads * kStep), kStep);
+  Floats y(2 * kHeads * kWidth), packed;  // the turned parts alone, in a matrix of their own
+  for (int64_t i = 0; i < 2 * kHeads; ++i) {
+    packed.insert(packed.end(), &want[i * kStep], &want[i * kStep] + kWidth);
+  }
+  const Matrix in = View(x, kHeads * kStep);
+  kernels_->Rope(*stream_, in, kHeads, kStep, kWidth, positions, table.data(),
+                 View(y, kHeads * kWidth), kWidth);
+  kernels_->Rope(*stream_, in, kHeads, kStep, kWidth, positions, table.data(), in, kStep);
   stream_->Synchronize();
+  ExpectSameBits(y, packed);
   ExpectSameBits(x, want);
 }
 

@@ -1,8 +1,8 @@
 // channel.h: how rows travel between two workers.
 //
-// At most once, in any order, to one peer. A channel never heals: on the first fault it closes, for
-// good, and OnClosed is called exactly once; whoever wants to go on opens another and sends again (a
-// dispatch is idempotent). Closing one channel touches no other.
+// At most once, in any order, to one peer. A channel never heals: on the first fault it closes,
+// for good, and OnClosed is called exactly once; whoever wants to go on opens another and sends
+// again (a dispatch is idempotent). Closing one channel touches no other.
 //
 // All callbacks (Endpoint, SentCallback) run on the transport's threads, one at a time per channel,
 // and must not block: posting to the role's Mailbox is what they are for.

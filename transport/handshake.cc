@@ -1,5 +1,6 @@
 #include "transport/handshake.h"
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 
 namespace expertmesh {
@@ -12,14 +13,15 @@ absl::Status Mismatch(absl::string_view what, absl::string_view ours, absl::stri
 
 absl::Status Unexpected(absl::string_view what, absl::string_view expected,
                         absl::string_view found) {
-  return absl::FailedPreconditionError(
-      absl::StrCat("not the peer that was dialled: ", what, " should be ", expected, ", is ", found));
+  return absl::FailedPreconditionError(absl::StrCat("not the peer that was dialled: ", what,
+                                                    " should be ", expected, ", is ", found));
 }
 
 }  // namespace
 
 std::string Describe(const Hello& who) {
-  return absl::StrCat(Name(who.role), " worker ", who.name, " (", ToString(who.incarnation), ")");
+  return absl::StrCat(Name(who.role), " worker ", absl::CEscape(who.name), " (",
+                      ToString(who.incarnation), ")");
 }
 
 absl::Status CheckCompatible(const Hello& mine, const Hello& theirs) {

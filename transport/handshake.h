@@ -32,7 +32,7 @@ struct Hello {
   bool operator==(const Hello&) const = default;
 };
 
-// "expert worker e0 (3#5)", for texts.
+// "expert worker e0 (3#5)", for texts; whatever bytes a peer calls itself, it stays one line.
 std::string Describe(const Hello& who);
 
 // What the topology says of a peer: the dialer knows it before it dials.

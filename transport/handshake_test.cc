@@ -34,9 +34,15 @@ TEST(Handshake, NamesWhatTwoWorkersDifferIn) {
   };
   differs([](Hello& h) { h.wire_version = 9; }, "wire version differs: ours is 1, the peer's is 9");
   differs([](Hello& h) { h.wire_dtype = DType::kBf16; }, "wire dtype differs: ours is f32");
-  differs([](Hello& h) { h.model.low = 3; },
-          "the peer's is 00000000000000010000000000000003");
+  differs([](Hello& h) { h.model.low = 3; }, "the peer's is 00000000000000010000000000000003");
   differs([](Hello& h) { h.hidden = 65; }, "row width (hidden) differs: ours is 64");
+}
+
+TEST(Handshake, DescribesAPeerInOneLine) {
+  Hello odd = Worker();
+  EXPECT_EQ(Describe(odd), "expert worker e0 (3#5)");
+  odd.name = "e0\nERROR all is lost";
+  EXPECT_EQ(Describe(odd), "expert worker e0\\nERROR all is lost (3#5)");
 }
 
 TEST(Handshake, LetsNamesRolesAndClassesDiffer) {

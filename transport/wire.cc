@@ -101,10 +101,9 @@ absl::Status CheckRows(const Shape& shape, const RowsView& rows) {
   }
   if (rows.rows == 0) return absl::OkStatus();
   if (rows.row_bytes != shape.row_bytes()) {
-    return absl::InvalidArgumentError(absl::StrCat("row_bytes: ", rows.row_bytes, ", ",
-                                                   shape.header.row_elements, " elements of ",
-                                                   Name(shape.header.dtype), " have ",
-                                                   shape.row_bytes()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("row_bytes: ", rows.row_bytes, ", ", shape.header.row_elements,
+                     " elements of ", Name(shape.header.dtype), " have ", shape.row_bytes()));
   }
   if (!rows.index.empty() && rows.index.size() != rows.rows) {
     return absl::InvalidArgumentError(
@@ -190,8 +189,8 @@ void WriteFrame(const MessageHeader& header, const Body& body, std::byte* out) {
   }
   for (uint64_t call : body.calls) writer.U64(call);
   GatherRows(body.rows, writer.at());
-  WriteEnvelope({kWireVersion, static_cast<uint8_t>(header.kind),
-                 static_cast<uint8_t>(header.lane), kHeaderBytes, shape.body_bytes()},
+  WriteEnvelope({kWireVersion, static_cast<uint8_t>(header.kind), static_cast<uint8_t>(header.lane),
+                 kHeaderBytes, shape.body_bytes()},
                 out);
 }
 
@@ -210,9 +209,8 @@ absl::StatusOr<Message> ParseFrame(Payload frame) {
   if (parsed.reserved != 0) return Unknown("reserved", parsed.reserved, "0");
   RETURN_IF_ERROR(CheckShape(shape));
   if (envelope.body_bytes != shape.body_bytes()) {
-    return absl::InvalidArgumentError(absl::StrCat("body bytes: ", envelope.body_bytes,
-                                                   ", the header's counts make ",
-                                                   shape.body_bytes()));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "body bytes: ", envelope.body_bytes, ", the header's counts make ", shape.body_bytes()));
   }
   // From here on the lists are known to be there.
   Message message;

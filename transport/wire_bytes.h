@@ -62,7 +62,8 @@ class ByteReader {
     if (count > bytes_.size()) ok_ = false;
     if (!ok_) return 0;
     uint64_t value = 0;
-    for (size_t i = 0; i < count; ++i) value |= uint64_t{static_cast<uint8_t>(bytes_[i])} << (8 * i);
+    for (size_t i = 0; i < count; ++i)
+      value |= uint64_t{static_cast<uint8_t>(bytes_[i])} << (8 * i);
     bytes_.remove_prefix(count);
     return value;
   }

@@ -39,8 +39,8 @@ Hello ReadHello(const Envelope& envelope, ByteReader& in) {
 absl::StatusOr<Hello> ParseHello(const Envelope& envelope, ByteReader& in) {
   Hello hello = ReadHello(envelope, in);
   if (!in.ok()) {
-    return absl::DataLossError(absl::StrCat("hello is cut short: its header has ",
-                                            envelope.header_bytes, " bytes"));
+    return absl::DataLossError(
+        absl::StrCat("hello is cut short: its header has ", envelope.header_bytes, " bytes"));
   }
   const int dtype = static_cast<int>(hello.wire_dtype);
   const int role = static_cast<int>(hello.role);
@@ -53,8 +53,8 @@ absl::StatusOr<Hello> ParseHello(const Envelope& envelope, ByteReader& in) {
       hello.role = WorkerRole::kAttention;
     }
   } else if (!known) {
-    return absl::InvalidArgumentError(absl::StrCat("hello: wire dtype ", dtype, ", role ", role,
-                                                   "; known are 1 to 4, 1 to 2"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("hello: wire dtype ", dtype, ", role ", role, "; known are 1 to 4, 1 to 2"));
   } else if (in.left() != 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("hello: ", in.left(), " bytes too many for wire version ", kWireVersion));
@@ -71,8 +71,8 @@ absl::Status ParseReason(ByteReader& in, absl::string_view context) {
   uint32_t code = in.U32();
   const std::string text = in.Text();
   if (!in.ok() || text.size() > kMaxReasonBytes) {
-    return absl::DataLossError(absl::StrCat(context, ", but the reason is cut short or over ",
-                                            kMaxReasonBytes, " bytes"));
+    return absl::DataLossError(
+        absl::StrCat(context, ", but the reason is cut short or over ", kMaxReasonBytes, " bytes"));
   }
   if (code == 0 || code > 16) code = static_cast<uint32_t>(absl::StatusCode::kUnknown);
   return Annotate(absl::Status(static_cast<absl::StatusCode>(code), text), context);
@@ -128,12 +128,15 @@ absl::StatusOr<Hello> ParseHandshake(absl::Span<const std::byte> frame) {
   }
   ByteReader in(frame.subspan(kEnvelopeBytes, envelope.header_bytes));
   switch (envelope.kind) {
-    case kHelloKind: return ParseHello(envelope, in);
-    case kRefusalKind: return ParseReason(in, "refused by peer");
-    case kGoodbyeKind: return absl::UnavailableError(ParseReason(in, "closed by peer").message());
+    case kHelloKind:
+      return ParseHello(envelope, in);
+    case kRefusalKind:
+      return ParseReason(in, "refused by peer");
+    case kGoodbyeKind:
+      return absl::UnavailableError(ParseReason(in, "closed by peer").message());
   }
-  return absl::InvalidArgumentError(absl::StrCat("kind: ", envelope.kind, ", a handshake is ",
-                                                 kHelloKind, " to ", kGoodbyeKind));
+  return absl::InvalidArgumentError(
+      absl::StrCat("kind: ", envelope.kind, ", a handshake is ", kHelloKind, " to ", kGoodbyeKind));
 }
 
 FrameSort SortOf(absl::Span<const std::byte> frame) {

@@ -68,7 +68,8 @@ MessageHeader Dispatch(uint32_t rows, uint32_t elements, DType dtype = DType::kF
 }
 
 RowsView View(const std::vector<float>& values, uint32_t rows, uint32_t elements) {
-  return {reinterpret_cast<const std::byte*>(values.data()), elements * 4u, elements * 4u, rows, {}};
+  return {
+      reinterpret_cast<const std::byte*>(values.data()), elements * 4u, elements * 4u, rows, {}};
 }
 
 // The message of the worked example in docs/wire.md.
@@ -147,9 +148,10 @@ TEST(Wire, TakesTheLargestAndRefusesOneMoreByName) {
   MessageHeader pong;
   pong.kind = MessageKind::kPong;
 
-  EXPECT_TRUE(FrameBytes(Dispatch(kMaxRowsPerMessage, 1), {most, {}, rows(kMaxRowsPerMessage, 4)})
-                  .ok());
-  EXPECT_TRUE(FrameBytes(Dispatch(1, kMaxRowElements), {{}, {}, rows(1, kMaxRowElements * 4)}).ok());
+  EXPECT_TRUE(
+      FrameBytes(Dispatch(kMaxRowsPerMessage, 1), {most, {}, rows(kMaxRowsPerMessage, 4)}).ok());
+  EXPECT_TRUE(
+      FrameBytes(Dispatch(1, kMaxRowElements), {{}, {}, rows(1, kMaxRowElements * 4)}).ok());
   EXPECT_TRUE(FrameBytes(pong, {{}, absl::MakeSpan(calls).subspan(1), {}}).ok());
 
   ExpectRefused(Dispatch(kMaxRowsPerMessage + 1, 1), {{}, {}, rows(kMaxRowsPerMessage + 1, 4)},
@@ -241,10 +243,18 @@ Bytes Mutate(Bytes frame, std::mt19937_64& random) {
   const int changes = 1 + random() % 3;
   for (int i = 0; i < changes; ++i) {
     switch (frame.empty() ? 3 : random() % 5) {
-      case 0: frame[random() % frame.size()] ^= static_cast<std::byte>(1u << (random() % 8)); break;
-      case 1: frame[random() % frame.size()] = static_cast<std::byte>(random()); break;
-      case 2: frame.resize(random() % frame.size()); break;
-      case 3: frame.resize(frame.size() + 1 + random() % 16, static_cast<std::byte>(random())); break;
+      case 0:
+        frame[random() % frame.size()] ^= static_cast<std::byte>(1u << (random() % 8));
+        break;
+      case 1:
+        frame[random() % frame.size()] = static_cast<std::byte>(random());
+        break;
+      case 2:
+        frame.resize(random() % frame.size());
+        break;
+      case 3:
+        frame.resize(frame.size() + 1 + random() % 16, static_cast<std::byte>(random()));
+        break;
       case 4: {  // a whole word, often at a limit
         const uint32_t words[] = {0, 1, 0x7fffffff, ~0u, kMaxRowsPerMessage, 1u << 18};
         if (frame.size() >= 4) Put32(frame, random() % (frame.size() - 3), words[random() % 6]);
@@ -257,8 +267,7 @@ Bytes Mutate(Bytes frame, std::mt19937_64& random) {
 
 void Touch(const Message& message) {
   for (const Assignment& a : message.assignments) ASSERT_LT(a.row, message.header.rows);
-  ASSERT_EQ(message.rows.bytes().size(), size_t{message.header.rows} *
-                                             message.header.row_elements *
+  ASSERT_EQ(message.rows.bytes().size(), size_t{message.header.rows} * message.header.row_elements *
                                              SizeOf(message.header.dtype));
   unsigned sum = 0;
   for (std::byte b : message.rows.bytes()) sum += static_cast<unsigned>(b);
@@ -273,10 +282,9 @@ TEST(Wire, SurvivesMutationsAndAcceptsNoneThatChangedABit) {
   MessageHeader pong;
   pong.kind = MessageKind::kPong;
   const std::vector<uint64_t> calls = {1, 2, 3};
-  const std::vector<Bytes> valid = {ExampleFrame(), Write(MessageHeader(), {}),
-                                    Write(pong, {{}, calls, {}}),
-                                    ToBytes(WriteHello(ExampleHello())),
-                                    ToBytes(WriteRefusal(absl::InternalError("no")))};
+  const std::vector<Bytes> valid = {
+      ExampleFrame(), Write(MessageHeader(), {}), Write(pong, {{}, calls, {}}),
+      ToBytes(WriteHello(ExampleHello())), ToBytes(WriteRefusal(absl::InternalError("no")))};
   for (int i = 0; i < 100000; ++i) {
     const Bytes& original = valid[random() % valid.size()];
     Bytes frame = Mutate(original, random);
@@ -288,8 +296,8 @@ TEST(Wire, SurvivesMutationsAndAcceptsNoneThatChangedABit) {
     }
     if (frame.size() < kEnvelopeBytes) continue;
     // Sealed again, with lengths that fit: now the checks behind the checksum are on their own.
-    const uint64_t header = std::min<uint64_t>(original.size() - kEnvelopeBytes,
-                                               frame.size() - kEnvelopeBytes);
+    const uint64_t header =
+        std::min<uint64_t>(original.size() - kEnvelopeBytes, frame.size() - kEnvelopeBytes);
     Put32(frame, 8, random() % 4 == 0 ? static_cast<uint32_t>(header) : 72);
     const uint32_t stated = static_cast<uint32_t>(frame[8]);
     if (stated > frame.size() - kEnvelopeBytes) continue;

@@ -52,7 +52,10 @@ TEST_P(ChannelConformance, RefusesAPeerThatIsNotTheOneThatWasDialledAndTellsItSo
   const Case cases[] = {
       {[](PeerExpectation& p) { p.name = "e9"; }, "name should be e9, is e0"},
       {[](PeerExpectation& p) { p.role = WorkerRole::kAttention; }, "role should be attention"},
-      {[](PeerExpectation& p) { p.incarnation = {7, 99}; }, "incarnation should be 7#99, is 7#1"},
+      {[](PeerExpectation& p) {
+         p.incarnation = {7, 99};
+       },
+       "incarnation should be 7#99, is 7#1"},
       {[](PeerExpectation& p) { p.compute_class.fingerprint = 1; },
        "compute class should be cpu-f32/0000000000000001"},
   };

@@ -84,9 +84,9 @@ TEST_P(ChannelConformance, GathersRowsByIndexAndStride) {
   header.rows = 4;
   header.row_elements = 16;  // the first quarter of each row
   Fates fates;
-  ASSERT_TRUE(a_->Send(header, {{}, {}, {matrix.bytes.data(), 256, 64, 4, index}}, Event(),
-                       fates.For(0))
-                  .ok());
+  ASSERT_TRUE(
+      a_->Send(header, {{}, {}, {matrix.bytes.data(), 256, 64, 4, index}}, Event(), fates.For(0))
+          .ok());
   std::vector<Message> got = e0_.recorder.TakeMessages(1);
   ASSERT_EQ(got.size(), 1u);
   for (size_t i = 0; i < 4; ++i) {
@@ -142,8 +142,8 @@ TEST_P(ChannelConformance, RefusesOneMoreThanTheLargestByNameAndLivesOn) {
 
   header.rows = 1024;
   header.row_elements = kMaxRowElements;
-  status = a_->Send(header, {{}, {}, {&byte, 0, kMaxRowElements * 4, 1024, {}}}, Event(),
-                    fates.For(0));
+  status =
+      a_->Send(header, {{}, {}, {&byte, 0, kMaxRowElements * 4, 1024, {}}}, Event(), fates.For(0));
   EXPECT_TRUE(absl::StrContains(status.message(), "frame bytes: 268435556")) << status;
 
   ASSERT_TRUE(a_->Send(MessageHeader(), {}, Event(), nullptr).ok());
@@ -173,8 +173,7 @@ TEST_P(ChannelConformance, DeliversThousandsOfMessagesOfSeveralThreadsOnceEach) 
   for (std::thread& thread : threads) thread.join();
   for (int side : {0, 1}) {
     fates[side].WaitAll(kThreads * kEach);
-    std::vector<Message> got =
-        (side == 0 ? e0_ : a0_).recorder.TakeMessages(kThreads * kEach);
+    std::vector<Message> got = (side == 0 ? e0_ : a0_).recorder.TakeMessages(kThreads * kEach);
     std::set<uint64_t> sequences;
     for (const Message& message : got) {
       sequences.insert(message.header.call.sequence);

@@ -139,8 +139,8 @@ SentCallback Fates::For(size_t token) {
 
 void Fates::WaitAll(size_t count) {
   MutexLock lock(mutex_);
-  const bool in_time = changed_.wait_until(lock.native(), Now() + kPatience,
-                                           [&] { return fates_.size() >= count; });
+  const bool in_time =
+      changed_.wait_until(lock.native(), Now() + kPatience, [&] { return fates_.size() >= count; });
   EXPECT_TRUE(in_time) << fates_.size() << " of " << count << " fates";
   EXPECT_EQ(fates_.size(), count);
 }

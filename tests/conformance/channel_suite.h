@@ -1,5 +1,5 @@
-// channel_suite.h: what every test of the transports' contract starts from: a fleet of the transport
-// under test, and workers on it that write down what they are told.
+// channel_suite.h: what every test of the transports' contract starts from: a fleet of the
+// transport under test, and workers on it that write down what they are told.
 #pragma once
 
 #include <gtest/gtest.h>

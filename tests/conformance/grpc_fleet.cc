@@ -56,9 +56,8 @@ class GrpcFleet final : public Fleet {
 };
 
 INSTANTIATE_TEST_SUITE_P(Grpc, ChannelConformance,
-                         testing::Values(FleetKind{"grpc", [] {
-                           return std::make_unique<GrpcFleet>();
-                         }}),
+                         testing::Values(FleetKind{"grpc",
+                                                   [] { return std::make_unique<GrpcFleet>(); }}),
                          NameOfKind);
 
 }  // namespace

@@ -22,9 +22,8 @@ class LocalFleet final : public Fleet {
 };
 
 INSTANTIATE_TEST_SUITE_P(Local, ChannelConformance,
-                         testing::Values(FleetKind{"local", [] {
-                           return std::make_unique<LocalFleet>();
-                         }}),
+                         testing::Values(FleetKind{"local",
+                                                   [] { return std::make_unique<LocalFleet>(); }}),
                          NameOfKind);
 
 }  // namespace

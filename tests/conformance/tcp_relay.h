@@ -29,7 +29,7 @@ class TcpRelay {
   const uint16_t target_port_;
   uint16_t port_ = 0;
   int listener_ = -1;
-  int wake_[2] = {-1, -1};  // a pipe: its writing end is closed to cut
+  int wake_[2] = {-1, -1};                  // a pipe: its writing end is closed to cut
   std::vector<std::pair<int, int>> pairs_;  // of the thread
   std::thread thread_;
 };

@@ -15,7 +15,8 @@ HISTORY = ("CHANGELOG.md", "docs/decisions/")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 TICKED = re.compile(r"`([^`\s]+)`")
 FILE_ENDS = SOURCES + (".md", ".cmake", ".txt")
-PLACEHOLDER = re.compile(r"(?:.*/)?x(?:_test)?\.\w+")  # x.h, x_test.cc: any file, not one
+# x.h, x_test.cc, NNNN-name.md: any file, not one.
+PLACEHOLDER = re.compile(r"(?:.*/)?x(?:_test)?\.\w+|.*NNNN.*")
 CALL = re.compile(r"`(~?[A-Za-z_][\w:]*)\(\)`")
 METHOD = re.compile(r"`([A-Z]\w+)\.([A-Z]\w+)`")
 
@@ -79,8 +80,8 @@ def _exists(tree: Tree, folder: str, name: str) -> bool:
     if "*" in name:
         return any(fnmatch.fnmatch(f, p.rstrip("/") + ("/*" if p.endswith("/") else ""))
                    for p in places for f in tree.all_files)
-    if any(tree.has(place) for place in places):
-        return True
+    if any(tree.has(place) or tree.has_file(place + ".h") for place in places):
+        return True  # a name without an ending means the pair x.h, x.cc
     if name.endswith("/") and name.count("/") == 1:
         return any(f"/{name}" in f for f in tree.all_files)
     inside = folder + "/" if folder not in ("", "docs") else ""  # those speak of the whole tree

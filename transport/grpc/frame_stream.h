@@ -1,8 +1,8 @@
 // frame_stream.h: one gRPC stream of frames, dialled or accepted, as the progress thread uses it.
 //
-// WHO OWNS A STREAM. A stream is gRPC's reactor, and gRPC calls it until OnDone, which is always its
-// last reaction. So a stream owns itself (`self_`) from its start until OnDone; links hold it beside
-// that for as long as they like. Three rules make the rest simple:
+// WHO OWNS A STREAM. A stream is gRPC's reactor, and gRPC calls it until OnDone, which is always
+// its last reaction. So a stream owns itself (`self_`) from its start until OnDone; links hold it
+// beside that for as long as they like. Four rules make the rest simple:
 //
 //  1. Only the progress thread starts operations, one read and one write at a time: the next read
 //     when the one before was reported to the sink, the next write likewise. (One exception: gRPC
@@ -16,7 +16,8 @@
 //  4. OnDone hands the stream itself to the sink, so that the progress thread destroys it. With the
 //     last connection goes a pool of gRPC's threads, which are joined: not from one of them.
 //
-// So OnDone follows soon after End() when the peer plays along, and after Cancel() whatever it does.
+// So OnDone follows soon after End() when the peer plays along, and after Cancel() whatever it
+// does.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

@@ -29,9 +29,9 @@ class GrpcChannel final : public Channel {
   void Close(absl::Status why) override;
 
   // For the core, on its thread.
-  bool MarkOpen(std::string peer);                // false: closed meanwhile
+  bool MarkOpen(std::string peer);                   // false: closed meanwhile
   absl::Status MarkClosed(const absl::Status& why);  // the reason that holds: the first one
-  void Taken(size_t bytes);                       // one message of the window is on its way
+  void Taken(size_t bytes);                          // one message of the window is on its way
 
  private:
   enum class State { kOpening, kOpen, kClosed };

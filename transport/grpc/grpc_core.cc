@@ -29,7 +29,8 @@ absl::StatusOr<GrpcCore::Frame> ParseAny(grpc::ByteBuffer& buffer) {
       ASSIGN_OR_RETURN(Hello hello, ParseHandshake(bytes.bytes()));
       return hello;
     }
-    case FrameSort::kLastWord: return GrpcCore::LastWord{ParseHandshake(bytes.bytes()).status()};
+    case FrameSort::kLastWord:
+      return GrpcCore::LastWord{ParseHandshake(bytes.bytes()).status()};
   }
   return absl::InternalError("unreachable");
 }
@@ -116,11 +117,12 @@ std::shared_ptr<grpc::Channel> GrpcCore::Connect(const std::string& address) con
   // A broken stream is ours to send again, and nobody is between two workers.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  // A peer that comes back is found soon. The least backoff is also the longest try to connect.
+  // A peer that comes back is found soon. The least backoff is also gRPC's limit on connecting:
+  // ours comes first, and says more.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
-                   static_cast<int>(options_.open_timeout.count()));
+                   static_cast<int>(2 * options_.open_timeout.count()));
   if (options_.connect) return options_.connect(address, arguments);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
@@ -279,7 +281,8 @@ void GrpcCore::Handle(Written& news) {
   link->writing = false;
   if (!news.ok) return AwaitDone(*link);
   if (link->phase == Link::Phase::kClosing) return End(*link);
-  if (const size_t size = std::exchange(link->writing_size, 0); size > 0) link->channel->Taken(size);
+  if (const size_t size = std::exchange(link->writing_size, 0); size > 0)
+    link->channel->Taken(size);
   if (link->phase == Link::Phase::kOpen) WriteNext(*link);
 }
 
@@ -385,15 +388,17 @@ void GrpcCore::CheckDeadlines() {
         break;
       }
       case Link::Phase::kOpen:
-        Close(link, absl::UnavailableError(
-                        absl::StrCat(link.peer, " does not read: it has taken nothing for ",
-                                     options_.stall_timeout.count(), " ms")));
+        Close(link, absl::UnavailableError(absl::StrCat(link.peer,
+                                                        " does not read: it has taken nothing for ",
+                                                        options_.stall_timeout.count(), " ms")));
         break;
       case Link::Phase::kClosing:
         AwaitDone(link);
         link.stream->Cancel();
         break;
-      case Link::Phase::kEnding: link.stream->Cancel(); break;
+      case Link::Phase::kEnding:
+        link.stream->Cancel();
+        break;
     }
   }
   next_deadline_ = kNever;

@@ -1,5 +1,5 @@
-// grpc_core.h: the thread that decides. Roles, gRPC's reactions and streams of a device post news to
-// its inbox; it alone owns the links, starts operations on streams, frames messages and runs all
+// grpc_core.h: the thread that decides. Roles, gRPC's reactions and streams of a device post news
+// to its inbox; it alone owns the links, starts operations on streams, frames messages and runs all
 // callbacks, so none of that needs a lock.
 #pragma once
 
@@ -158,7 +158,7 @@ class GrpcCore final : public FrameSink, public std::enable_shared_from_this<Grp
   // Of the thread alone.
   std::unordered_map<ChannelId, Link> links_;  // until StreamDone
   std::unordered_map<uint64_t, Deferred> deferred_;
-  size_t accepted_ = 0;      // links that are not dialled
+  size_t accepted_ = 0;        // links that are not dialled
   size_t closes_to_tell_ = 0;  // Closed in the inbox
   Time next_deadline_ = kNever;
   bool stopped_ = false;

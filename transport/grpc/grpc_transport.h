@@ -10,6 +10,9 @@
 //   server->Shutdown();                             // then nothing is left to wait for
 //
 // The server must be shut down before the transport is destroyed.
+//
+// Latency  gRPC 1.51 runs all reactions of a process on two or more threads that nap for 100 ms
+//          when a second has brought them nothing: the first message after silence may be so late.
 #pragma once
 
 #include <grpcpp/grpcpp.h>

@@ -1,5 +1,5 @@
-// What only this transport can meet: foreign, silent, slow and hostile peers. The contract itself is
-// tested by tests/conformance.
+// What only this transport can meet: foreign, silent, slow and hostile peers. The contract itself
+// is tested by tests/conformance.
 #include "transport/grpc/grpc_transport.h"
 
 #include <arpa/inet.h>
@@ -117,8 +117,8 @@ class GrpcTransportTest : public testing::Test {
     absl::Status last = absl::NotFoundError("the stream ended without a word");
     for (v1::Frame message; stream.Read(&message);) {
       const std::string& frame = message.frame();
-      const auto bytes = absl::MakeConstSpan(reinterpret_cast<const std::byte*>(frame.data()),
-                                             frame.size());
+      const auto bytes =
+          absl::MakeConstSpan(reinterpret_cast<const std::byte*>(frame.data()), frame.size());
       if (SortOf(bytes) == FrameSort::kLastWord) last = ParseHandshake(bytes).status();
     }
     const grpc::Status status = stream.Finish();
@@ -319,8 +319,10 @@ TEST_F(GrpcTransportTest, SendsControlBeforeDecodeBeforePrefillWhenAllWait) {
   header.lane = Lane::kPrefill;
   size_t count = 0;
   for (; count < 900; ++count) {
-    if (!channel->Send(header, {{}, {}, {row.data(), 0, row.size(), 1, {}}}, Event(),
-                       [](absl::Status) {}).ok()) {
+    if (!channel
+             ->Send(header, {{}, {}, {row.data(), 0, row.size(), 1, {}}}, Event(),
+                    [](absl::Status) {})
+             .ok()) {
       break;
     }
   }

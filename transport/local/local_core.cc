@@ -105,8 +105,8 @@ std::shared_ptr<Channel> LocalCore::Open(const std::shared_ptr<LocalCore>& targe
     inbox_.Post(Dialling{id, channel, pipe, expected});
   }
   if (target == nullptr || !target->Dial(pipe, mine)) {
-    pipe->Close(LocalPipe::kDialler,
-                absl::UnavailableError(absl::StrCat("nobody is at ", address)), {});
+    pipe->Close(LocalPipe::kDialler, absl::UnavailableError(absl::StrCat("nobody is at ", address)),
+                {});
   }
   return channel;
 }
@@ -153,9 +153,7 @@ void LocalCore::Handle(Arrived& news) {
   entry.pipe->Taken(entry.side);
 }
 
-void LocalCore::Handle(Waiting& news) {
-  deferred_[news.token] = {news.id, std::move(news.out)};
-}
+void LocalCore::Handle(Waiting& news) { deferred_[news.token] = {news.id, std::move(news.out)}; }
 
 void LocalCore::Handle(Passed& news) {
   auto waiting = deferred_.find(news.token);
@@ -182,8 +180,8 @@ void LocalCore::Handle(Closed& news) {
 
 void LocalCore::Handle(Stopped&) {
   stopped_ = true;
-  const absl::Status for_peer = absl::UnavailableError(absl::StrCat("closed by peer: ", Who(),
-                                                                    ": its transport stopped"));
+  const absl::Status for_peer =
+      absl::UnavailableError(absl::StrCat("closed by peer: ", Who(), ": its transport stopped"));
   for (auto& [id, entry] : entries_) {
     entry.pipe->Close(entry.side, absl::CancelledError("transport stopped"), for_peer);
   }

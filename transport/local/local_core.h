@@ -55,8 +55,8 @@ class LocalCore : public std::enable_shared_from_this<LocalCore> {
     absl::Status why;
   };
   struct Stopped {};
-  using News = std::variant<Dialling, Dialled, Answered, Arrived, Sent, Waiting, Passed, Closed,
-                            Stopped>;
+  using News =
+      std::variant<Dialling, Dialled, Answered, Arrived, Sent, Waiting, Passed, Closed, Stopped>;
 
   LocalCore(std::string address, Endpoint* endpoint);
   void Start();
@@ -65,8 +65,8 @@ class LocalCore : public std::enable_shared_from_this<LocalCore> {
   bool Post(News news) { return inbox_.Post(std::move(news)); }
   // Somebody's first news. False once we stop: later news of a pipe only follow an accepted first.
   bool Dial(std::shared_ptr<LocalPipe> pipe, const Hello& hello);
-  std::shared_ptr<Channel> Open(const std::shared_ptr<LocalCore>& target,
-                                absl::string_view address, const PeerExpectation& expected);
+  std::shared_ptr<Channel> Open(const std::shared_ptr<LocalCore>& target, absl::string_view address,
+                                const PeerExpectation& expected);
   void SetHello(const Hello& mine);
 
   // For the pipe: a number for a deferred message, and its Passed once `ready` has passed.

@@ -69,8 +69,8 @@ absl::Status LocalPipe::Reserve(int side) {
   RETURN_IF_ERROR(Unusable(side));
   const End& peer = ends_[1 - side];
   if (ends_[side].in_flight >= kLocalWindow) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "window full: ", peer.who, " has not taken ", kLocalWindow, " messages yet"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("window full: ", peer.who, " has not taken ", kLocalWindow, " messages yet"));
   }
   ++ends_[side].in_flight;
   return absl::OkStatus();

@@ -1,0 +1,146 @@
+// The command-line contract, asked of the real program.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "tests/integration/process_cluster.h"
+
+namespace expertmesh {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+constexpr char kModel[] = EXPERTMESH_SOURCE_DIR "/models/tiny";
+constexpr Duration kPatience = std::chrono::seconds(60);
+
+struct Outcome {
+  int code = -1;
+  std::string out, err;
+};
+
+Outcome RunProgram(const std::vector<std::string>& arguments,
+            const std::string& program = "expertmesh") {
+  Outcome outcome;
+  const std::string log = testing::TempDir() + "/command_line.err";
+  std::remove(log.c_str());
+  auto process = Process::Start(program, arguments, log);
+  outcome.out = process->ReadAll(kPatience);
+  outcome.code = process->Wait(kPatience).value_or(-1);
+  std::ifstream err(log);
+  outcome.err = std::string(std::istreambuf_iterator<char>(err), {});
+  return outcome;
+}
+
+std::vector<std::string> Generate(std::vector<std::string> more) {
+  std::vector<std::string> words = {"generate",     "--token-ids", "5,6,7",  "--max-tokens", "6",
+                                    "--temperature", "0",          "--json"};
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
+}
+
+TEST(GenerateCommand, PrintsOneJsonObjectAsPromised) {
+  const Outcome outcome =
+      RunProgram(Generate({"--model", kModel, "--top-logprobs", "3", "--prompt-logprobs"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json answer = json::parse(outcome.out);
+  EXPECT_EQ(answer["token_ids"].size(), 6u);
+  EXPECT_EQ(answer["logprobs"].size(), 6u);
+  ASSERT_EQ(answer["top_logprobs"].size(), 6u);
+  ASSERT_EQ(answer["prompt_logprobs"].size(), 3u);
+  EXPECT_TRUE(answer["prompt_logprobs"][0].is_null());
+  EXPECT_EQ(answer["finish_reason"], "length");
+  EXPECT_EQ(answer["usage"]["prompt_tokens"], 3);
+  EXPECT_EQ(answer["usage"]["output_tokens"], 6);
+  for (size_t i = 0; i < 6; ++i) {
+    ASSERT_EQ(answer["top_logprobs"][i].size(), 3u);
+    EXPECT_EQ(answer["top_logprobs"][i][0]["id"], answer["token_ids"][i]);  // greedy: the likeliest
+    EXPECT_EQ(answer["top_logprobs"][i][0]["logprob"], answer["logprobs"][i]);
+    // The printed number is an f32, exactly.
+    const double printed = answer["logprobs"][i].get<double>();
+    EXPECT_EQ(static_cast<double>(static_cast<float>(printed)), printed);
+  }
+}
+
+TEST(GenerateCommand, GivesTheSameBytesEmbeddedWidenedAndServed) {
+  const std::string embedded = RunProgram(Generate({"--model", kModel, "--prompt-logprobs"})).out;
+  ASSERT_NE(embedded, "");
+  EXPECT_EQ(RunProgram(Generate({"--model", kModel, "--prompt-logprobs", "--dtype", "f32"})).out, embedded);
+  EXPECT_EQ(RunProgram(Generate({"--model", kModel, "--prompt-logprobs", "--expert-workers", "3",
+                          "--threads", "1"})).out, embedded);
+  auto serve = Process::Start("expertmesh", {"serve", "--model", kModel, "--listen", "127.0.0.1:0",
+                                             "--expert-workers", "2"},
+                              testing::TempDir() + "/serve.err");
+  const std::string address = serve->ListeningAddress(kPatience);
+  ASSERT_NE(address, "");
+  EXPECT_EQ(RunProgram(Generate({"--server", address, "--prompt-logprobs", "--wait", "30"})).out, embedded);
+  const Outcome topology = RunProgram({"topology", "--server", address});
+  EXPECT_THAT(topology.out, HasSubstr("whole: every expert is covered"));
+  serve->Signal(SIGTERM);
+  EXPECT_EQ(serve->Wait(kPatience), 0);
+}
+
+TEST(GenerateCommand, StopsAtAStopToken) {
+  const json all = json::parse(RunProgram(Generate({"--model", kModel, "--ignore-eos"})).out);
+  const std::string stop = std::to_string(all["token_ids"][2].get<int>());
+  const json stopped =
+      json::parse(RunProgram(Generate({"--model", kModel, "--ignore-eos", "--stop-token-ids", stop})).out);
+  EXPECT_EQ(stopped["finish_reason"], "stop");
+  EXPECT_EQ(stopped["token_ids"].back(), all["token_ids"][2]);
+  EXPECT_LE(stopped["token_ids"].size(), 3u);
+}
+
+TEST(GenerateCommand, RefusesBadRequestsByName) {
+  const auto refused = [](std::vector<std::string> more, int code, const char* text) {
+    std::vector<std::string> words = {"generate", "--model", kModel};
+    words.insert(words.end(), more.begin(), more.end());
+    const Outcome outcome = RunProgram(words);
+    EXPECT_EQ(outcome.code, code) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+    EXPECT_THAT(outcome.err, HasSubstr(text));
+  };
+  refused({"--token-ids", "1,x", "--max-tokens", "1"}, 1, "--token-ids has \"x\"");
+  refused({"--token-ids", "1,2048", "--max-tokens", "1"}, 1, "token_ids[1] is 2048");
+  refused({"--token-ids", "", "--max-tokens", "1"}, 1, "token_ids is empty");
+  refused({"--token-ids", "1", "--max-tokens", "0"}, 1, "max_tokens is 0");
+  refused({"--token-ids", "1", "--max-tokens", "1", "--temperature", "0.5"}, 1, "--temperature");
+  refused({"--token-ids", "1", "--max-tokens", "1", "--top-logprobs", "5000"}, 1, "top_logprobs");
+  refused({"--token-ids", "1"}, 2, "--max-tokens");
+  refused({"--token-ids", "1", "--max-tokens", "1", "--server", "x"}, 2, "");
+}
+
+TEST(GenerateCommand, SaysWhatIsWrongWithAFolderThatIsNoCheckpoint) {
+  const Outcome outcome = RunProgram({"generate", "--model", "/nonexistent", "--token-ids", "1",
+                               "--max-tokens", "1"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, HasSubstr("/nonexistent"));
+}
+
+TEST(Programs, RefuseToListenInPlainTextWhereOthersReachThem) {
+  const Outcome outcome =
+      RunProgram({"--listen", "0.0.0.0:0"}, "expertmesh-coordinator");
+  EXPECT_NE(outcome.code, 0);
+  EXPECT_THAT(outcome.err, HasSubstr("--allow-insecure-listen"));
+}
+
+TEST(Programs, ExplainThemselvesAndRefuseUnknownFlags) {
+  for (const char* program : {"expertmesh", "expertmesh-coordinator", "expertmesh-expert-worker",
+                              "expertmesh-attention-worker"}) {
+    EXPECT_EQ(RunProgram({"--help"}, program).code, 0) << program;
+    EXPECT_EQ(RunProgram({"--no-such-flag"}, program).code, 2) << program;
+  }
+}
+
+TEST(VersionCommand, NamesVersionWireAndClass) {
+  const Outcome outcome = RunProgram({"version"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_THAT(outcome.out, HasSubstr("cpu-f32/"));
+}
+
+}  // namespace
+}  // namespace expertmesh
