@@ -20,12 +20,20 @@ std::string ShortName(const std::string& enum_name, absl::string_view prefix) {
   return enum_name.substr(prefix.size());
 }
 
+// What a worker has to do with the work: experts that it holds, or sequences that it runs.
+std::string WorkOf(const v1::WorkerListing& worker) {
+  if (worker.state() == v1::WORKER_STATE_LOST) return "-";
+  if (worker.role() != v1::WORKER_ROLE_EXPERT) {
+    return absl::StrCat(worker.running_sequences(), " running, ", worker.waiting_sequences(),
+                        " waiting");
+  }
+  if (worker.assigned_experts() == 0) return "no experts: all are covered";
+  return absl::StrCat(worker.holds_experts(), " of ", worker.assigned_experts(), " experts: ",
+                      worker.holds_text());
+}
+
 Row RowOf(const v1::WorkerListing& worker) {
   const bool expert = worker.role() == v1::WORKER_ROLE_EXPERT;
-  std::string does = expert ? absl::StrCat(worker.holds_experts(), " of ", worker.assigned_experts(),
-                                           ": ", worker.holds_text())
-                            : absl::StrCat(worker.running_sequences(), " running, ",
-                                           worker.waiting_sequences(), " waiting");
   return {worker.name(),
           expert ? "expert" : "attention",
           ShortName(v1::WorkerState_Name(worker.state()), "WORKER_STATE_"),
@@ -34,7 +42,7 @@ Row RowOf(const v1::WorkerListing& worker) {
           absl::StrCat(worker.epoch().term(), ".", worker.epoch().counter()),
           worker.compute_class().name(),
           absl::StrCat(worker.threads()),
-          std::move(does)};
+          WorkOf(worker)};
 }
 
 void PrintTable(const std::vector<Row>& rows) {
@@ -58,7 +66,7 @@ void Print(const v1::GetTopologyResponse& fleet) {
               absl::StrCat(topology.epoch().term(), ".", topology.epoch().counter()).c_str(),
               topology.model().name().c_str());
   std::vector<Row> rows = {
-      {"WORKER", "ROLE", "STATE", "LIFE", "ADDRESS", "EPOCH", "CLASS", "THREADS", "HOLDS"}};
+      {"WORKER", "ROLE", "STATE", "LIFE", "ADDRESS", "EPOCH", "CLASS", "THREADS", "WORK"}};
   for (const v1::WorkerListing& worker : fleet.workers()) rows.push_back(RowOf(worker));
   PrintTable(rows);
   std::string missing;

@@ -1,6 +1,7 @@
 #include "rpc/convert.h"
 
 #include <gmock/gmock.h>
+#include <google/protobuf/stubs/logging.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -207,6 +208,7 @@ TEST(ConvertFleet, ChangedBytesNeverCrash) {
   constexpr uint32_t kSeed = 20240607;
   SCOPED_TRACE(kSeed);
   std::mt19937 random(kSeed);
+  google::protobuf::LogSilencer quiet;  // it prints each text that is not UTF-8
   Command command;
   command.assigned = SomeExperts();
   command.topology = std::make_shared<const Topology>(SomeTopology());
