@@ -36,7 +36,8 @@ class ControlLink {
   virtual void Stop() = 0;
 };
 
-// Control's end. One of these per link, named by a number that is never reused.
+// Control's end. One of these per link, named by a number that is greater than those of all links
+// before it.
 using LinkId = uint64_t;
 
 // What control's service calls when something happens on a link; must not block.

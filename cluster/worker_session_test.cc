@@ -249,7 +249,7 @@ TEST_F(WorkerSessionTest, EndsWhenFenced) {
   session_.OnLinkDown(At(12));
   for (int64_t ms = 12; ms < 10000; ms += 50) session_.OnTick(At(ms));
   EXPECT_EQ(host_.connects, connects);
-  EXPECT_FALSE(session_.lease_held());
+  EXPECT_THAT(host_.leases, ElementsAre(true, false)) << "nobody gives it another";
   EXPECT_EQ(session_.report().incarnation, (Incarnation{1, 5}));
 }
 

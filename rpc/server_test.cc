@@ -28,10 +28,17 @@ class SlowAdmin final : public v1::Admin::CallbackService {
                                         const v1::GetTopologyRequest*,
                                         v1::GetTopologyResponse* response) override {
     class Reactor final : public grpc::ServerUnaryReactor {
-      void OnCancel() override { Finish(grpc::Status::CANCELLED); }
+     public:
+      explicit Reactor(bool held) : held_(held) {}
+
+     private:
+      void OnCancel() override {
+        if (held_) Finish(grpc::Status::CANCELLED);
+      }
       void OnDone() override { delete this; }
+      const bool held_;
     };
-    auto* reactor = new Reactor;
+    auto* reactor = new Reactor(hold);
     if (!hold) {
       response->set_waiting_for(std::string(answer_bytes, 'x'));
       reactor->Finish(grpc::Status::OK);

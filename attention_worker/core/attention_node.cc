@@ -213,7 +213,7 @@ Time AttentionNode::NextWakeup() const {
   Time wake = std::min(session_.NextWakeup(), dispatcher_.NextWakeup());
   for (const SequencePtr& sequence : waiting_) {
     wake = std::min(wake, sequence->request.deadline);
-    if (!MayAdmit()) wake = std::min(wake, sequence->arrived + options_.coverage_wait);
+    if (!MayAdmit()) wake = std::min(wake, PatienceEnds(*sequence));
   }
   for (const SequencePtr& sequence : running_) {
     if (sequence->fault.ok()) wake = std::min(wake, sequence->request.deadline);
@@ -227,12 +227,17 @@ void AttentionNode::EndExpired(Time now) {
     if (now >= sequence->request.deadline) FaultRunning(*sequence, expired);
   }
   const bool may_admit = MayAdmit();
+  if (may_admit) {
+    blocked_since_ = kNever;
+  } else if (blocked_since_ == kNever) {
+    blocked_since_ = now;
+  }
   std::erase_if(waiting_, [&](SequencePtr& sequence) {
     if (now >= sequence->request.deadline) {
       Finish(*sequence, expired);
       return true;
     }
-    if (may_admit || now < sequence->arrived + options_.coverage_wait) return false;
+    if (may_admit || now < PatienceEnds(*sequence)) return false;
     Finish(*sequence,
            WithRetryAfter(absl::UnavailableError(session_.lease_held()
                                                      ? dispatcher_.UnreachableText()
@@ -240,6 +245,13 @@ void AttentionNode::EndExpired(Time now) {
                           kRetryHint));
     return true;
   });
+}
+
+// When a waiting request gives up on a fleet that cannot serve it. Time that it waited for a place
+// before that does not count.
+Time AttentionNode::PatienceEnds(const Sequence& sequence) const {
+  if (blocked_since_ == kNever) return kNever;
+  return std::max(sequence.arrived, blocked_since_) + options_.coverage_wait;
 }
 
 bool AttentionNode::MayAdmit() const {

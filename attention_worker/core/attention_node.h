@@ -93,6 +93,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   void EndExpired(Time now);
   void Admit(Time now);
   bool MayAdmit() const;
+  Time PatienceEnds(const Sequence& sequence) const;
   void StartStep(Time now);
   void PlanRows(Sequence& sequence, const RowRange& range);
   void Commit();
@@ -116,6 +117,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   bool ready_ = false;
   bool ended_ = false;                    // by EndAll
   Time now_{};  // of the event that is handled: for the session's callbacks
+  Time blocked_since_ = kNever;  // nothing may be admitted since then; kNever: it may
   std::deque<SequencePtr> waiting_;
   std::vector<SequencePtr> running_;      // in order of admission
   std::vector<SequencePtr> ended_running_;  // a step may still name them

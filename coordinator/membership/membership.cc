@@ -19,6 +19,7 @@ void Membership::OnLinkOpened(LinkId link) { links_[link] = ""; }
 
 void Membership::OnReport(LinkId link, const Report& report, Time now) {
   if (!links_.contains(link)) return;
+  if (report.highest_term > term_) LearnTerm(report);  // else nothing that we say is obeyed
   if (std::string why = RefusalOf(report); !why.empty()) return Fence(link, why);
   Worker* worker = Admit(link, report, now);
   if (worker == nullptr) return;
@@ -54,9 +55,14 @@ Membership::Worker* Membership::Admit(LinkId link, const Report& report, Time no
   const bool same_life =
       known != nullptr && (report.incarnation == known->record.incarnation ||
                            (report.incarnation == Incarnation{} && known->link == link));
+  const bool newborn = report.incarnation == Incarnation{};
+  if (known != nullptr && link < known->link && (same_life || newborn)) {
+    // It waited on a link that its worker has let go of. Were the sender another, it must go.
+    if (newborn) Fence(link, absl::StrCat("a newer life of ", report.name, " has joined"));
+    return nullptr;
+  }
   if (!same_life) {
     LearnTerm(report);
-    const bool newborn = report.incarnation == Incarnation{};
     if (known != nullptr && !newborn && report.incarnation < known->record.incarnation) {
       Fence(link, absl::StrCat("a newer life of ", report.name, " is ",
                                ToString(known->record.incarnation)));
@@ -145,7 +151,7 @@ Time Membership::NextWakeup() const {
 
 void Membership::Lose(Worker& worker) {
   worker.record.state = WorkerState::kLost;
-  worker.record.assigned = ExpertSet(worker.record.assigned.grid());
+  // What it was assigned stays on record: if this life comes back, it holds that or is loading it.
 }
 
 // ---- placement and topology
@@ -169,6 +175,7 @@ bool Membership::MayPlace(Time now) const {
 
 std::string Membership::WaitingFor(Time now) const {
   if (MayPlace(now)) return "";
+  if (topology_ != nullptr && Uncovered(*topology_).empty()) return "";
   if (saw_term_) return "workers of the running fleet to report (one lease)";
   return absl::StrCat(options_.initial_expert_workers, " expert workers to join");
 }

@@ -1,6 +1,7 @@
 #include "expert_worker/core/expert_node.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
@@ -110,7 +111,7 @@ void ExpertNode::OnClosed(ChannelId id, const absl::Status& why, Time now) {
     }
     // An answered call's buffer is the transport's until OnSent; a running one the pass's.
     const bool free = held.abandoned && !held.in_pass && !held.answered;
-    it = free ? calls_.erase(it) : std::next(it);
+    it = free ? EndCall(it) : std::next(it);
   }
 }
 
@@ -157,7 +158,7 @@ void ExpertNode::OnDispatch(ChannelId id, Peer& peer, Message message) {
     return;
   }
   const uint64_t token = next_token_++;
-  Held& held = calls_[token];
+  Held& held = NewCall(token);
   held.call.channel = id;
   held.call.output.resize(message.assignments.size() * message.header.row_elements *
                           SizeOf(message.header.dtype));
@@ -183,6 +184,25 @@ void ExpertNode::OnPing(ChannelId id, Peer& peer, const MessageHeader& ping) {
   if (absl::Status status = peer.channel->Send(pong, body, Event(), nullptr); !status.ok()) {
     LogDebug("pong to ", peer.name, " not sent: ", status.message());
   }
+}
+
+// A call under this token, with the output memory of an ended one where there is any.
+ExpertNode::Held& ExpertNode::NewCall(uint64_t token) {
+  if (spare_.empty()) return calls_[token];
+  auto node = std::move(spare_.back());
+  spare_.pop_back();
+  node.key() = token;
+  return calls_.insert(std::move(node)).position->second;
+}
+
+ExpertNode::CallMap::iterator ExpertNode::EndCall(CallMap::iterator call) {
+  auto next = std::next(call);
+  Held& held = call->second;
+  std::vector<std::byte> output = std::move(held.call.output);
+  held = Held{};  // gives the request's rows back now
+  held.call.output = std::move(output);
+  spare_.push_back(calls_.extract(call));
+  return next;
 }
 
 // ---- passes
@@ -218,7 +238,7 @@ void ExpertNode::OnPassDone() {
     if (held.in_pass) {
       held.in_pass = false;
       if (held.abandoned) {
-        calls_.erase(it);
+        EndCall(it);
       } else if (held.call.done == held.call.assignments()) {
         Answer(it->first, held);
       }
@@ -252,7 +272,9 @@ void ExpertNode::Answer(uint64_t token, Held& held) {
   }
 }
 
-void ExpertNode::OnSent(uint64_t token, Time now) { calls_.erase(token); }
+void ExpertNode::OnSent(uint64_t token, Time now) {
+  if (auto call = calls_.find(token); call != calls_.end()) EndCall(call);
+}
 
 void ExpertNode::OnComputed(uint64_t token, Time now) {
   if (token == kLoadToken) return OnLoaded(now);

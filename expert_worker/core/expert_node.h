@@ -59,6 +59,7 @@ class ExpertNode final : public WorkerNode, private WorkerSessionHost {
     bool abandoned = false;  // its channel closed; goes away when nothing reads it any more
     bool in_pass = false;
   };
+  using CallMap = std::map<uint64_t, Held>;
 
   void Connect() override;
   void SendReport(const Report& report) override;
@@ -73,6 +74,8 @@ class ExpertNode final : public WorkerNode, private WorkerSessionHost {
   absl::Status CheckDispatch(const Message& message) const;
   void OnDispatch(ChannelId id, Peer& peer, Message message);
   void OnPing(ChannelId id, Peer& peer, const MessageHeader& ping);
+  Held& NewCall(uint64_t token);
+  CallMap::iterator EndCall(CallMap::iterator call);
   void StartPass();
   void OnPassDone();
   void Answer(uint64_t token, Held& held);
@@ -89,7 +92,8 @@ class ExpertNode final : public WorkerNode, private WorkerSessionHost {
   NodeHost* host_;
   WorkerSession session_;
   std::map<ChannelId, Peer> peers_;
-  std::map<uint64_t, Held> calls_;  // by token
+  CallMap calls_;                          // by token
+  std::vector<CallMap::node_type> spare_;  // of ended calls, for their memory
   uint64_t next_token_ = kFirstCallToken;
   PassQueue queue_;
   std::vector<PassPiece> pass_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -129,8 +130,7 @@ void Dispatcher::Drop(Peer& peer, const absl::Status& why, Time now) {
       continue;
     }
     for (uint32_t slot : it->second.slots) LoseSlot(slot, lost);
-    spare_.push_back(std::move(it->second));
-    it = calls_.erase(it);
+    it = EndCall(it);
   }
 }
 
@@ -189,21 +189,14 @@ void Dispatcher::Dispatch(const LayerRows& rows, Time now) {
 
 void Dispatcher::SendCall(Peer& peer, Call& built, Time now) {
   const uint64_t sequence = next_sequence_++;
-  Call& call = calls_[sequence];
-  std::swap(call, built);
-  if (!spare_.empty()) {  // give the builder an old call's memory
-    std::swap(built, spare_.back());
-    spare_.pop_back();
-    built.rows.clear();
-    built.assignments.clear();
-    built.slots.clear();
-  }
+  Call& call = NewCall(sequence);
+  std::swap(call, built);  // the builder gets an ended call's memory
   if (!peer.open) {  // lost while this layer was being sent
     const absl::Status why = WithRetryAfter(
         absl::UnavailableError(absl::StrCat("expert worker ", peer.member.name, " is lost; ",
                                             UnreachableText())), kRetryHint);
     for (uint32_t slot : call.slots) LoseSlot(slot, why);
-    calls_.erase(sequence);
+    EndCall(calls_.find(sequence));
     return;
   }
   call.channel = peer.channel->id();
@@ -229,6 +222,25 @@ void Dispatcher::SendCall(Peer& peer, Call& built, Time now) {
   }
   ++peer.calls;
   peer.liveness->OnCallSent(sequence, now);
+}
+
+// An empty call under this number, in the memory of an ended one where there is any.
+Dispatcher::Call& Dispatcher::NewCall(uint64_t sequence) {
+  if (spare_.empty()) return calls_[sequence];
+  auto node = std::move(spare_.back());
+  spare_.pop_back();
+  node.key() = sequence;
+  node.mapped().rows.clear();
+  node.mapped().assignments.clear();
+  node.mapped().slots.clear();
+  return calls_.insert(std::move(node)).position->second;
+}
+
+std::map<uint64_t, Dispatcher::Call>::iterator Dispatcher::EndCall(
+    std::map<uint64_t, Call>::iterator call) {
+  auto next = std::next(call);
+  spare_.push_back(calls_.extract(call));
+  return next;
 }
 
 void Dispatcher::OnSent(Time now) { --unsent_; }
@@ -279,8 +291,7 @@ void Dispatcher::OnCombine(Peer& peer, const Message& message) {
       --owner.calls;
     }
   }
-  spare_.push_back(std::move(call));
-  calls_.erase(found);
+  EndCall(found);
 }
 
 // ---- time

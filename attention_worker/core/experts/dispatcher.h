@@ -93,6 +93,8 @@ class Dispatcher {
   Peer* FindPeer(ChannelId channel);
   Peer* OpenReplica(int32_t layer, int32_t expert, int32_t* member);
   void SendCall(Peer& peer, Call& built, Time now);
+  Call& NewCall(uint64_t sequence);
+  std::map<uint64_t, Call>::iterator EndCall(std::map<uint64_t, Call>::iterator call);
   void OnCombine(Peer& peer, const Message& message);
   // The channel is gone: its calls are lost, the peer may be dialled again.
   void Drop(Peer& peer, const absl::Status& why, Time now);
@@ -112,7 +114,7 @@ class Dispatcher {
   LayerRows layer_;
   std::vector<Call> building_;            // per member while routing; keeps its memory
   std::map<uint64_t, Call> calls_;        // by sequence
-  std::vector<Call> spare_;               // finished calls, for their memory
+  std::vector<std::map<uint64_t, Call>::node_type> spare_;  // of ended calls, for their memory
   uint64_t next_sequence_ = 1;
   int64_t missing_ = 0;                   // slots not filled
   int64_t unsent_ = 0;                    // messages whose memory is still read

@@ -1,0 +1,160 @@
+#include "client/client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "common/status.h"
+#include "rpc/generate_reactor.h"
+#include "rpc/server.h"
+#include "rpc/test_support.h"
+
+namespace expertmesh {
+namespace {
+
+using ::testing::HasSubstr;
+
+// A coordinator of one FakePort, whose fleet is what the test says.
+class FakeCoordinator final : public v1::Generation::CallbackService {
+ public:
+  grpc::ServerWriteReactor<v1::GenerateResponse>* GenerateStream(
+      grpc::CallbackServerContext* context, const v1::GenerateRequest* request) override {
+    return GenerateReactor<v1::GenerateResponse>::Serve(
+        &calls_, context, FromProto(*request),
+        [](const Delta& piece) { return ToPublicProto(piece, true); });
+  }
+  FakePort port;
+
+ private:
+  std::atomic<RequestId> last_id_{0};
+  PortCalls calls_{&port, [this] { return ++last_id_; }};
+};
+
+class FakeAdmin final : public v1::Admin::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* GetTopology(grpc::CallbackServerContext* context,
+                                        const v1::GetTopologyRequest*,
+                                        v1::GetTopologyResponse* response) override {
+    *response = fleet.Get();
+    auto* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+  Watched<v1::GetTopologyResponse> fleet;
+};
+
+v1::GetTopologyResponse WholeFleet() {
+  v1::GetTopologyResponse fleet;
+  fleet.mutable_topology()->mutable_epoch()->set_term(1);
+  fleet.add_workers()->set_role(v1::WORKER_ROLE_ATTENTION);
+  fleet.mutable_workers(0)->set_state(v1::WORKER_STATE_READY);
+  return fleet;
+}
+
+GenerateRequest SomeRequest() {
+  GenerateRequest request;
+  request.prompt = {1, 2};
+  request.max_tokens = 3;
+  request.logprobs = true;
+  return request;
+}
+
+struct ClientTest : ::testing::Test {
+  void SetUp() override {
+    auto started = RpcServer::Start({}, {&coordinator, &admin});
+    ASSERT_TRUE(started.ok()) << started.status();
+    server = *std::move(started);
+    client.emplace(server->address());
+  }
+  // Runs the client on a thread of its own while the test plays the server.
+  std::thread Generate(GenerateRequest request) {
+    return std::thread([this, request = std::move(request)] {
+      status = client->Generate(request, [this](const Delta& delta) {
+        for (const OutputToken& token : delta.tokens) tokens.push_back(token);
+      });
+    });
+  }
+  FakeCoordinator coordinator;
+  FakeAdmin admin;
+  std::unique_ptr<RpcServer> server;
+  std::optional<Client> client;
+  absl::Status status;
+  std::vector<OutputToken> tokens;
+};
+
+TEST_F(ClientTest, StreamsAnAnswer) {
+  std::thread call = Generate(SomeRequest());
+  const RequestId id = coordinator.port.WaitForStart();
+  coordinator.port.Deliver(id, TokenDelta(7, -0.125f));
+  coordinator.port.Deliver(id, LastDelta(8, FinishReason::kLength, {2, 2}));
+  coordinator.port.End(id, absl::OkStatus());
+  call.join();
+  EXPECT_TRUE(status.ok()) << status;
+  ASSERT_EQ(tokens.size(), 2u);
+  EXPECT_EQ(tokens[0].logprob, -0.125f);
+}
+
+TEST_F(ClientTest, AnErrorKeepsItsCodeTextAndHint) {
+  std::thread call = Generate(SomeRequest());
+  coordinator.port.End(coordinator.port.WaitForStart(),
+                       WithRetryAfter(absl::UnavailableError("uncovered"), Milliseconds(250)));
+  call.join();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(status.message(), "uncovered");
+  EXPECT_EQ(RetryAfter(status), Milliseconds(250));
+}
+
+TEST_F(ClientTest, AStreamWithoutAFinishReasonIsAnError) {
+  std::thread call = Generate(SomeRequest());
+  coordinator.port.End(coordinator.port.WaitForStart(), absl::OkStatus());
+  call.join();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+}
+
+TEST_F(ClientTest, TheDeadlineOfTheRequestHolds) {
+  GenerateRequest request = SomeRequest();
+  request.deadline = Now() + std::chrono::milliseconds(150);
+  std::thread call = Generate(request);
+  const RequestId id = coordinator.port.WaitForStart();
+  call.join();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(coordinator.port.WaitForCancel(id));
+}
+
+TEST_F(ClientTest, WaitsUntilTheFleetIsWholeOrSaysWhatIsMissing) {
+  admin.fleet.Change([](auto& fleet) { fleet.set_waiting_for("1 more expert worker"); });
+  const absl::Status missing = client->WaitUntilWhole(std::chrono::milliseconds(150));
+  EXPECT_EQ(missing.code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(std::string(missing.message()), HasSubstr("1 more expert worker"));
+  admin.fleet.Change([](auto& fleet) { fleet = WholeFleet(); });
+  EXPECT_TRUE(client->WaitUntilWhole(std::chrono::seconds(20)).ok());
+  EXPECT_EQ(client->GetTopology()->topology().epoch().term(), 1u);
+}
+
+TEST(Client, AServerThatIsNotThereIsUnavailable) {
+  Client client("127.0.0.1:1");
+  EXPECT_EQ(client.Generate(SomeRequest(), [](const Delta&) {}).code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(client.WaitUntilWhole(std::chrono::milliseconds(1)).code(),
+            absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST(IsWhole, SaysInWordsWhatIsMissing) {
+  const auto missing = [](const v1::GetTopologyResponse& fleet) {
+    std::string text;
+    return IsWhole(fleet, &text) ? "" : text;
+  };
+  v1::GetTopologyResponse fleet = WholeFleet();
+  EXPECT_EQ(missing(fleet), "");
+  fleet.set_uncovered_experts(2);
+  fleet.set_uncovered_text("layer 1: experts 0-1");
+  EXPECT_THAT(missing(fleet), HasSubstr("layer 1: experts 0-1"));
+  fleet = WholeFleet();
+  fleet.mutable_workers(0)->set_state(v1::WORKER_STATE_LOST);
+  EXPECT_THAT(missing(fleet), HasSubstr("attention worker"));
+  EXPECT_FALSE(IsWhole(v1::GetTopologyResponse(), nullptr));
+}
+
+}  // namespace
+}  // namespace expertmesh

@@ -1,0 +1,255 @@
+// Lives and reigns: of two lives of one name the newer wins, and a restarted control takes over what
+// it finds.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "coordinator/membership/test_fleet.h"
+
+namespace expertmesh {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+constexpr int64_t kAll = 12;  // experts of the test model
+
+// ---- two lives of one name
+
+TEST(MembershipLives, TheNewerLifeOfANameWinsAndTheOlderIsFenced) {
+  TestFleet fleet;
+  TestWorker older = ExpertWorkerNamed("e0"), newer = ExpertWorkerNamed("e0");
+  fleet.Join(older, 0);
+  fleet.Dial(newer);
+  fleet.Say(newer, 10);
+  EXPECT_GT(newer.report.incarnation, older.report.incarnation);
+  EXPECT_EQ(newer.fenced, "");
+  fleet.Hear(older);
+  EXPECT_EQ(older.fenced, "a newer life of e0 has joined");
+  EXPECT_THAT(fleet.Names(), IsEmpty()) << "the older life's experts are not the newer's";
+}
+
+TEST(MembershipLives, TheOlderLifeIsToldAgainIfItDidNotHear) {
+  TestFleet fleet;
+  TestWorker older = ExpertWorkerNamed("e0"), newer = ExpertWorkerNamed("e0");
+  fleet.Join(older, 0);
+  fleet.Join(newer, 10);
+  fleet.commands.clear();
+  older.heard = 0;
+  fleet.Say(older, 20);
+  EXPECT_THAT(older.fenced, HasSubstr("a newer life of e0 is 1#2"));
+  EXPECT_EQ(fleet.Record("e0").incarnation, newer.report.incarnation);
+  EXPECT_THAT(fleet.Names(), ElementsAre("e0"));
+}
+
+TEST(MembershipLives, TheOlderLifesEndIsNotTheNewers) {
+  TestFleet fleet;
+  TestWorker older = ExpertWorkerNamed("e0"), newer = ExpertWorkerNamed("e0");
+  fleet.Join(older, 0);
+  fleet.Join(newer, 10);
+  fleet.Hangup(older, 20);
+  EXPECT_EQ(fleet.Record("e0").state, WorkerState::kReady);
+  EXPECT_EQ(fleet.uncovered(), 0);
+}
+
+TEST(MembershipLives, AnOlderLifeThatDialsAgainIsFenced) {
+  TestFleet fleet;
+  TestWorker older = ExpertWorkerNamed("e0"), newer = ExpertWorkerNamed("e0");
+  fleet.Join(older, 0);
+  fleet.Hangup(older, 5);  // a partition; a new life is started meanwhile
+  fleet.Join(newer, 10);
+  fleet.Dial(older);
+  fleet.Say(older, 20);
+  EXPECT_THAT(older.fenced, HasSubstr("a newer life of e0"));
+  EXPECT_EQ(fleet.Record("e0").incarnation, newer.report.incarnation);
+  EXPECT_EQ(fleet.uncovered(), 0);
+}
+
+// A worker lost its link before it heard its name, and dialled again. Its report from the first link
+// comes last.
+TEST(MembershipLives, ALateReportOfAnOlderLinkFencesNobody) {
+  TestFleet fleet;
+  TestWorker e0 = ExpertWorkerNamed("e0");
+  fleet.Dial(e0);
+  const LinkId old = e0.link;
+  Report late = e0.report;
+  late.number = 1;
+  fleet.Dial(e0);
+  fleet.Say(e0, 60);
+  fleet.Load(e0, 70);
+  fleet.control.OnReport(old, late, fleet.At(80));
+  fleet.control.OnLinkClosed(old, fleet.At(90));
+  fleet.Say(e0, 100);
+  EXPECT_EQ(e0.fenced, "");
+  EXPECT_EQ(fleet.Record("e0").incarnation, e0.report.incarnation);
+  EXPECT_EQ(fleet.uncovered(), 0);
+}
+
+TEST(MembershipLives, ALateReportOfAnOlderLinkChangesNothing) {
+  TestFleet fleet;
+  TestWorker e0 = ExpertWorkerNamed("e0");
+  fleet.Dial(e0);
+  fleet.Say(e0, 0);
+  const LinkId old = e0.link;
+  Report late = e0.report;  // JOINING, with nothing loaded
+  late.number = 2;
+  fleet.Dial(e0);
+  fleet.Say(e0, 60);
+  fleet.Load(e0, 70);
+  const Epoch epoch = fleet.control.topology()->epoch;
+  fleet.control.OnReport(old, late, fleet.At(80));
+  EXPECT_EQ(fleet.control.topology()->epoch, epoch);
+  EXPECT_THAT(fleet.closed, ElementsAre(old)) << "never the new one";
+}
+
+// ---- a restarted control
+
+// A worker of a fleet that an older control ran: it holds `first` to `last` of both layers.
+TestWorker OldWorker(const std::string& name, uint64_t number, int32_t first, int32_t last) {
+  TestWorker worker = ExpertWorkerNamed(name);
+  worker.report.incarnation = {1, number};
+  worker.report.highest_term = 1;
+  worker.report.epoch = {1, 9};
+  worker.report.state = WorkerState::kReady;
+  worker.report.number = 500;
+  for (int32_t layer : {1, 2}) {
+    for (int32_t e = first; e <= last; ++e) worker.report.holds.Insert(layer, e);
+  }
+  return worker;
+}
+
+TEST(MembershipRestart, RaisesTheTermAboveWhatAnyWorkerHasSeen) {
+  TestFleet fleet({.first_number = 1000});
+  TestWorker e0 = OldWorker("e0", 3, 0, 5);
+  e0.report.highest_term = 8;
+  fleet.Dial(e0);
+  fleet.Say(e0, 0);
+  EXPECT_EQ(fleet.control.term(), 9u);
+  EXPECT_EQ(fleet.Last(e0).term, 9u);
+  EXPECT_EQ(e0.report.incarnation, (Incarnation{1, 3})) << "the life keeps its name";
+  EXPECT_GT(fleet.control.topology()->epoch, (Epoch{8, UINT64_MAX}));
+  EXPECT_EQ(e0.report.epoch, fleet.control.topology()->epoch);
+  TestWorker fresh = ExpertWorkerNamed("e1");
+  fleet.Dial(fresh);
+  fleet.Say(fresh, 1);
+  EXPECT_EQ(fresh.report.incarnation.term, 9u);
+}
+
+TEST(MembershipRestart, AdoptsWhatWorkersHoldAtOnce) {
+  TestFleet fleet({.first_number = 1000});
+  TestWorker e0 = OldWorker("e0", 3, 0, 2), e1 = OldWorker("e1", 4, 3, 5);
+  for (TestWorker* worker : {&e0, &e1}) {
+    fleet.Dial(*worker);
+    fleet.Say(*worker, 0);
+  }
+  EXPECT_THAT(fleet.Names(), ElementsAre("e0", "e1"));
+  EXPECT_EQ(fleet.uncovered(), 0);
+  EXPECT_EQ(fleet.control.WaitingFor(fleet.At(1)), "") << "nothing is missing";
+  EXPECT_EQ(e0.assigned, e0.report.holds);
+  EXPECT_EQ(e1.assigned, e1.report.holds);
+}
+
+TEST(MembershipRestart, PlacesNothingBeforeOneLeaseHasPassed) {
+  TestFleet fleet({.first_number = 1000});
+  TestWorker e0 = OldWorker("e0", 3, 0, 2), fresh = ExpertWorkerNamed("e9");
+  for (TestWorker* worker : {&e0, &fresh}) {
+    fleet.Dial(*worker);
+    fleet.Say(*worker, 100);
+  }
+  EXPECT_THAT(fleet.control.WaitingFor(fleet.At(100)), HasSubstr("running fleet to report"));
+  EXPECT_EQ(fleet.control.NextWakeup(), fleet.At(0) + kLease);
+  for (TestWorker* worker : {&e0, &fresh}) fleet.Say(*worker, 1900);
+  fleet.control.Tick(fleet.At(1999));
+  fleet.Hear(fresh);
+  EXPECT_TRUE(fresh.assigned.empty()) << "who holds the rest may yet report";
+
+  fleet.control.Tick(fleet.At(2000));
+  fleet.Hear(fresh);
+  ExpertSet rest = ExpertSet::Full(kTestGrid);
+  rest.RemoveAll(e0.report.holds);
+  EXPECT_EQ(fresh.assigned, rest);
+  EXPECT_EQ(fleet.control.WaitingFor(fleet.At(2000)), "");
+}
+
+TEST(MembershipRestart, GivesANewcomerNothingThatAnOldWorkerReportsInTime) {
+  TestFleet fleet({.first_number = 1000});
+  TestWorker e0 = OldWorker("e0", 3, 0, 2), fresh = ExpertWorkerNamed("e9"),
+             e1 = OldWorker("e1", 4, 3, 5);
+  for (TestWorker* worker : {&e0, &fresh}) {
+    fleet.Dial(*worker);
+    fleet.Say(*worker, 100);
+  }
+  fleet.Dial(e1);
+  fleet.Say(e1, 1500);
+  for (TestWorker* worker : {&e0, &fresh}) fleet.Say(*worker, 1900);
+  fleet.control.Tick(fleet.At(2000));
+  fleet.Hear(fresh);
+  EXPECT_TRUE(fresh.assigned.empty());
+}
+
+// A life that was named before the term was known is not another's: numbers start elsewhere with each
+// control.
+TEST(MembershipRestart, TellsLivesApartThatTwoControlsNamedInOneTerm) {
+  TestFleet before({.first_number = 10}), after({.first_number = 2000});
+  TestWorker old = ExpertWorkerNamed("e0"), fresh = ExpertWorkerNamed("e0");
+  before.Join(old, 0);
+  after.Dial(fresh);
+  after.Say(fresh, 0);
+  EXPECT_EQ(fresh.report.incarnation.term, old.report.incarnation.term);
+  after.Dial(old);
+  after.Say(old, 1);
+  EXPECT_THAT(old.fenced, HasSubstr("a newer life of e0")) << "the newer started later";
+  EXPECT_EQ(fresh.fenced, "");
+  EXPECT_EQ(after.Record("e0").incarnation, fresh.report.incarnation);
+}
+
+// Split control: another one ran the fleet for a while. Whoever has a lower term is not heard.
+TEST(MembershipRestart, RaisesItsTermWhenALifeThatItKnowsHasSeenAHigherOne) {
+  TestFleet fleet;
+  TestWorker e0 = ExpertWorkerNamed("e0"), a0 = AttentionWorkerNamed("a0");
+  fleet.Join(e0, 0);
+  fleet.Join(a0, 0);
+  const Epoch epoch = fleet.control.topology()->epoch;
+  e0.report.highest_term = 5;
+  fleet.Say(e0, 100);
+  EXPECT_EQ(fleet.control.term(), 6u);
+  EXPECT_EQ(fleet.Last(e0).term, 6u) << "so it is obeyed";
+  EXPECT_GT(fleet.control.topology()->epoch, (Epoch{6, 0}));
+  EXPECT_GT(fleet.control.topology()->epoch, epoch);
+  EXPECT_EQ(fleet.uncovered(), 0);
+  fleet.Say(a0, 200);
+  EXPECT_EQ(a0.report.epoch, fleet.control.topology()->epoch);
+}
+
+TEST(MembershipRestart, RefusesAnotherModelInATermThatTheWorkerObeys) {
+  TestFleet fleet;
+  TestWorker e0 = ExpertWorkerNamed("e0"), other = OldWorker("x0", 3, 0, 5);
+  fleet.Join(e0, 0);
+  other.report.model.fingerprint = {1, 2};
+  other.report.highest_term = 5;
+  fleet.Dial(other);
+  fleet.Say(other, 10);
+  EXPECT_THAT(other.fenced, HasSubstr("the fleet serves tiny"));
+}
+
+TEST(MembershipRestart, EpochsOnlyEverGrow) {
+  TestFleet fleet({.initial_expert_workers = 1, .first_number = 1000});
+  TestWorker fresh = ExpertWorkerNamed("e9"), e0 = OldWorker("e0", 3, 0, 2),
+             e1 = OldWorker("e1", 4, 3, 5);
+  e1.report.highest_term = 7;
+  fleet.Join(fresh, 0);
+  for (TestWorker* worker : {&e0, &e1}) {
+    fleet.Dial(*worker);
+    fleet.Say(*worker, 10);
+  }
+  fleet.Hangup(e0, 20);
+  fleet.control.Tick(fleet.At(5000));
+  ASSERT_GE(fleet.published.size(), 5u);
+  for (size_t i = 1; i < fleet.published.size(); ++i) {
+    EXPECT_GT(fleet.published[i]->epoch, fleet.published[i - 1]->epoch);
+  }
+}
+
+}  // namespace
+}  // namespace expertmesh

@@ -1,0 +1,45 @@
+#include "simulation/invariants/monitor.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace expertmesh::simulation {
+
+void Monitor::OnReport(Process& worker, const Report& report) {
+  terms_.OnReport(worker, report);
+  lives_.OnReport(worker, report);
+}
+
+void Monitor::OnCommandSent(Process& coordinator, const Command& command) {
+  if (command.fenced.empty()) coverage_.OnCommandSent(coordinator, command);
+}
+
+void Monitor::OnCommandArrives(Process& worker, Process& coordinator, const Command& command) {
+  terms_.OnCommandArrives(worker, coordinator, command);
+  lives_.OnCommandArrives(worker, command);
+}
+
+void Monitor::OnTopology(Process& coordinator, const Topology& topology) {
+  coverage_.OnTopology(coordinator, topology, lives_);
+}
+
+// applied_once: no call that is answered twice is applied twice.
+void Monitor::OnCombineApplied(Process& attention, const CallId& call) {
+  if (applied_.emplace(attention.label(), call).second) return;
+  attention.world().Violate(
+      "applied_once", absl::StrCat(attention.label(), " applied combine ", ToString(call),
+                                   " a second time"));
+}
+
+// no_block_leaked: blocks belong to sequences.
+void Monitor::InspectAttention(Process& process, const AttentionNode& node) {
+  if (node.sequences() != 0 || node.used_blocks() == 0) return;
+  process.world().Violate("no_block_leaked",
+                          absl::StrCat(process.label(), " has no sequence, and ",
+                                       node.used_blocks(), " blocks are taken"));
+}
+
+void Monitor::InspectExpert(Process& process, const ExpertNode& node) {
+  coverage_.Inspect(process, node);
+}
+
+}  // namespace expertmesh::simulation
