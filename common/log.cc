@@ -8,7 +8,8 @@ namespace expertmesh {
 void StartLogging(absl::string_view role, absl::string_view level) {
   auto logger = spdlog::stderr_color_mt(std::string(role));
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %L [%n] %v");
-  logger->set_level(level == "error"   ? spdlog::level::err
+  logger->set_level(level == "off"     ? spdlog::level::off
+                    : level == "error" ? spdlog::level::err
                     : level == "warn"  ? spdlog::level::warn
                     : level == "debug" ? spdlog::level::debug
                                        : spdlog::level::info);
@@ -18,6 +19,7 @@ void StartLogging(absl::string_view role, absl::string_view level) {
 void LogLine(int level, absl::string_view text) {
   static constexpr spdlog::level::level_enum kLevels[] = {
       spdlog::level::debug, spdlog::level::info, spdlog::level::warn, spdlog::level::err};
+  if (!spdlog::default_logger_raw()->should_log(kLevels[level])) return;
   spdlog::log(kLevels[level], "{}", std::string(text));
 }
 

@@ -10,8 +10,8 @@
 
 namespace expertmesh {
 
-// `role` names this process in every line, e.g. "expert-worker e1". Level: error, warn, info, debug;
-// any other word is taken as info. Call once, at start.
+// `role` names this process in every line, e.g. "expert-worker e1". Level: off, error, warn, info,
+// debug; any other word is taken as info. Call once, at start.
 void StartLogging(absl::string_view role, absl::string_view level);
 
 void LogLine(int level, absl::string_view text);

@@ -40,8 +40,8 @@ struct World {
   Random network_chance;
   Random process_chance;
   Random workload_chance;
-  // A fault has been injected: failures may follow, until the cluster is whole again.
-  bool faulted = false;
+  // Faults are part of the plan: failures may come of them, and of a cluster that is not there yet.
+  bool may_fail = false;
   bool clock_jumped = false;
   std::optional<Violation> violation;
 };

@@ -60,6 +60,8 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
 
   // For invariants and tests.
   int32_t used_blocks() const { return pool_.used_blocks(); }
+  size_t calls_out() const { return dispatcher_.calls_out(); }
+  bool serving() const { return ready_ && !ended_ && MayAdmit(); }
   size_t sequences() const { return running_.size() + waiting_.size(); }
 
  private:

@@ -29,7 +29,7 @@ bool IsBroken(absl::StatusCode code) {
 }  // namespace
 
 // One Generate call. Kept alive by the port's table until OnDone. The listener is called while it
-// is set, under the lock, so that a Cancel that has returned is final.
+// is set, under the lock, so that a Detach that has returned is final.
 class GrpcAttentionPort::Call final
     : public grpc::ClientReadReactor<v1::AttentionGenerateResponse> {
  public:
@@ -49,6 +49,16 @@ class GrpcAttentionPort::Call final
     StartCall();
   }
 
+  // OnEnd(CANCELLED) follows, unless the call has ended otherwise meanwhile.
+  void Cancel() {
+    {
+      MutexLock lock(mutex_);
+      cancelled_ = true;
+    }
+    context_.TryCancel();
+  }
+
+  // Nothing follows.
   void Detach() {
     {
       MutexLock lock(mutex_);
@@ -87,6 +97,7 @@ class GrpcAttentionPort::Call final
   absl::Status Verdict(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (finished_) return absl::OkStatus();  // the answer is complete, whatever came after
     if (!refused_.ok()) return refused_;
+    if (cancelled_ && !status.ok()) return absl::CancelledError("cancelled by the client");
     if (status.ok()) {
       return absl::InternalError(
           absl::StrCat("attention worker ", port_->name_, " ended without a finish reason"));
@@ -107,6 +118,7 @@ class GrpcAttentionPort::Call final
   Mutex mutex_;
   GenerationListener* listener_ ABSL_GUARDED_BY(mutex_);
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status refused_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -143,7 +155,7 @@ void GrpcAttentionPort::Cancel(RequestId id) {
     if (found == calls_.end()) return;
     call = found->second;
   }
-  call->Detach();
+  call->Cancel();
 }
 
 void GrpcAttentionPort::Forget(RequestId id) {

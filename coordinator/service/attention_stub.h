@@ -18,7 +18,7 @@ namespace expertmesh {
 // the stream off ends its requests with UNAVAILABLE and a retry hint; its own refusals come through
 // as they are. The request's deadline is the call's.
 //
-// Threads  any, but Cancel and the destructor not from a callback: they wait for one that runs.
+// Threads  any, but the destructor not from a callback: it waits for one that runs.
 class GrpcAttentionPort final : public AttentionPort {
  public:
   // `name` stands in errors.

@@ -181,7 +181,7 @@ TEST_F(AttentionStubTest, AnAnswerThatIsCompleteStaysGoodWhateverComesAfter) {
   EXPECT_TRUE(listener.WaitEnd().ok());
 }
 
-TEST_F(AttentionStubTest, AfterCancelNothingComesAndTheWorkerHearsOfIt) {
+TEST_F(AttentionStubTest, CancelEndsTheRequestOnceAndTheWorkerHearsOfIt) {
   worker.script.wait = true;
   port->Start(5, SomeRequest(), &listener);
   ASSERT_TRUE(listener.seen.WaitFor([](const auto& seen) { return seen.ids.size() == 2; }));
@@ -189,8 +189,9 @@ TEST_F(AttentionStubTest, AfterCancelNothingComesAndTheWorkerHearsOfIt) {
   port->Cancel(5);
   port->Cancel(6);  // unknown
   EXPECT_TRUE(worker.seen.WaitFor([](const auto& seen) { return seen.cancelled == 1; }));
+  EXPECT_EQ(listener.WaitEnd().code(), absl::StatusCode::kCancelled);
   port.reset();  // waits until the call is gone
-  EXPECT_TRUE(listener.seen.Get().ends.empty());
+  EXPECT_EQ(listener.seen.Get().ends.size(), 1u);
 }
 
 TEST_F(AttentionStubTest, TheRequestsDeadlineEndsIt) {

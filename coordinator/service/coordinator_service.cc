@@ -185,11 +185,6 @@ void CoordinatorGrpcService::CloseAll(const absl::Status& why) {
   for (const auto& session : sessions) session->End(why);
 }
 
-size_t CoordinatorGrpcService::links() const {
-  MutexLock lock(mutex_);
-  return sessions_.size();
-}
-
 void CoordinatorGrpcService::Forget(LinkId id) {
   std::shared_ptr<Session> session;  // destroyed after the lock is gone
   MutexLock lock(mutex_);

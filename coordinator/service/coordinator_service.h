@@ -25,14 +25,12 @@ class CoordinatorGrpcService final : public v1::Coordinator::CallbackService {
   // Ends every link with `why`, and refuses new ones with it: before the server stops.
   void CloseAll(const absl::Status& why);
 
-  size_t links() const;
-
  private:
   class Session;
   void Forget(LinkId id);
 
   ControlServerListener* const listener_;
-  mutable Mutex mutex_;
+  Mutex mutex_;
   LinkId last_id_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status closed_ ABSL_GUARDED_BY(mutex_);
   std::unordered_map<LinkId, std::shared_ptr<Session>> sessions_ ABSL_GUARDED_BY(mutex_);

@@ -1,5 +1,7 @@
 #include "simulation/invariants/requests.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 
@@ -8,7 +10,7 @@ namespace {
 
 // Longer than any single fault lasts, and than it takes to notice one.
 constexpr Duration kAfterDeadline = std::chrono::seconds(15);
-constexpr Duration kWithoutDeadline = std::chrono::seconds(60);
+constexpr Duration kInAll = std::chrono::seconds(60);
 // A client's clock against the cluster's: what one way through the network takes.
 constexpr Duration kDeadlineSlack = std::chrono::milliseconds(1);
 
@@ -79,7 +81,7 @@ void CheckFailureCode(World& world, const RequestRecord& record, const absl::Sta
       allowed = hinted;
       break;
     case absl::StatusCode::kCancelled:
-      allowed = record.cancelled;
+      allowed = record.cancelled_at.has_value();
       break;
     case absl::StatusCode::kDeadlineExceeded: {
       const bool passed = record.request.deadline != kNever &&
@@ -96,7 +98,7 @@ void CheckFailureCode(World& world, const RequestRecord& record, const absl::Sta
 }
 
 void CheckFailureCause(World& world, const RequestRecord& record, const absl::Status& status) {
-  if (status.ok() || (world.faulted && !record.probe)) return;
+  if (status.ok() || (world.may_fail && !record.probe)) return;
   if (absl::IsCancelled(status) || absl::IsDeadlineExceeded(status)) return;
   if (absl::IsResourceExhausted(status) && !record.probe) return;
   world.Violate("no_failure_without_fault",
@@ -106,10 +108,11 @@ void CheckFailureCause(World& world, const RequestRecord& record, const absl::St
 void CheckEndsInTime(World& world, const RequestRecord& record) {
   if (record.end.has_value()) return;
   const Time now = world.events.now();
-  const bool late = record.request.deadline != kNever
-                        ? now > record.request.deadline + kAfterDeadline
-                        : now > record.arrived + kWithoutDeadline;
-  if (!late) return;
+  Time bound = record.arrived + kInAll;
+  const Time deadline = record.request.deadline;
+  if (deadline != kNever) bound = std::min(bound, deadline + kAfterDeadline);
+  if (record.cancelled_at) bound = std::min(bound, *record.cancelled_at + kAfterDeadline);
+  if (now <= bound) return;
   const std::chrono::duration<double> age = now - record.arrived;
   world.Violate("ends_in_time", absl::StrCat(Name(record), " has not ended after ", age.count(),
                                              " s; ", record.tokens, " tokens have come"));

@@ -19,7 +19,7 @@ struct RequestRecord {
   GenerateRequest request;  // its deadline is the world's time
   Answer answer;            // what it must be
   Time arrived{};
-  bool cancelled = false;   // by the client
+  std::optional<Time> cancelled_at;  // by the client
   bool probe = false;       // sent to a cluster that is whole: it must succeed
   size_t tokens = 0;        // that have come
   size_t prompt_logprobs = 0;
@@ -43,7 +43,7 @@ void CheckFailureCode(World& world, const RequestRecord& record, const absl::Sta
 // no_failure_without_fault: in a run without faults, and once a faulted cluster is whole again,
 // nothing fails but by the client's own wish.
 void CheckFailureCause(World& world, const RequestRecord& record, const absl::Status& status);
-// ends_in_time: within its deadline and a bound, or else within a bound. No hangs.
+// ends_in_time: within a bound of its deadline, of its cancellation, or of its arrival. No hangs.
 void CheckEndsInTime(World& world, const RequestRecord& record);
 
 }  // namespace expertmesh::simulation

@@ -50,6 +50,16 @@ bool Network::Blocked(HostId from, HostId to) const {
   return found != blocked_.end() && found->second > 0;
 }
 
+void Network::Unblock(HostId from, HostId to) {
+  int& count = blocked_[{from, to}];
+  if (count > 0) --count;
+}
+
+void Network::Heal() {
+  blocked_.clear();
+  quality_.fill(Quality());
+}
+
 Duration Network::DrawDelay() {
   return world_->network_chance.Skewed(kShortestDelay, kLongestDelay);
 }

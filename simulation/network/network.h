@@ -47,8 +47,10 @@ class Network {
   Quality& quality(Traffic traffic) { return quality_[static_cast<size_t>(traffic)]; }
   // From `from` to `to` nothing passes. Counted: each Block wants its Unblock.
   void Block(HostId from, HostId to) { ++blocked_[{from, to}]; }
-  void Unblock(HostId from, HostId to) { --blocked_[{from, to}]; }
+  void Unblock(HostId from, HostId to);
   bool Blocked(HostId from, HostId to) const;
+  // Everything passes, and is as it should be; what a fault still undoes later does no harm.
+  void Heal();
 
   // When copies of one message arrive: none when it is lost, two when it is doubled.
   struct Fate {

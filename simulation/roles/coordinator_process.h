@@ -16,8 +16,8 @@ namespace expertmesh::simulation {
 
 class CoordinatorProcess final : public Process,
                                  public ControlServerListener,
-                                 private MembershipHost,
-                                 private GenerationListener {
+                                 public MembershipHost,
+                                 public GenerationListener {
  public:
   CoordinatorProcess(World* world, Monitor* monitor, Network* network, ProcessIdentity identity,
                      int32_t initial_expert_workers);

@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "rpc/channel.h"
+#include "rpc/convert_generation.h"
 #include "tests/integration/process_cluster.h"
 
 namespace expertmesh {
@@ -64,6 +66,19 @@ class FailureTest : public testing::Test {
     EXPECT_NE(at, kNever) << "the fault came too late";
     broken.after = Now() - at;
     return broken;
+  }
+
+  // No attention worker runs a sequence, soon.
+  void ExpectIdle() {
+    const auto running = [&] {
+      auto fleet = cluster_.client().GetTopology();
+      int count = 0;
+      for (const auto& worker : fleet->workers()) count += worker.running_sequences();
+      return count;
+    };
+    for (const Time until = Now() + kPatience; running() != 0 && Now() < until;) {
+    }
+    EXPECT_EQ(running(), 0);
   }
 
   // `experts` is what nobody holds any more. (Who held it stands there too, unless control's word
@@ -177,22 +192,26 @@ TEST_F(FailureTest, EveryProgramEndsCleanlyAtSigterm) {
   }
 }
 
-TEST_F(FailureTest, CancelAndDeadlineEndAStreamAndFreeItsPlace) {
+TEST_F(FailureTest, ADeadlineEndsAStreamAndFreesItsPlace) {
   GenerateRequest request = LongRequest();
   request.deadline = Now() + std::chrono::milliseconds(300);
   int tokens = 0;
   const absl::Status late = cluster_.client().Generate(
       request, [&](const Delta& delta) { tokens += static_cast<int>(delta.tokens.size()); });
   EXPECT_TRUE(absl::IsDeadlineExceeded(late) || tokens == 800) << late;
-  const auto running = [&] {
-    auto fleet = cluster_.client().GetTopology();
-    int count = 0;
-    for (const auto& worker : fleet->workers()) count += worker.running_sequences();
-    return count;
-  };
-  for (const Time until = Now() + kPatience; running() != 0 && Now() < until;) {
-  }
-  EXPECT_EQ(running(), 0);
+  ExpectIdle();
+}
+
+TEST_F(FailureTest, AClientThatGoesAwayFreesItsPlace) {
+  auto stub = v1::Generation::NewStub(DialInsecure(cluster_.address()));
+  grpc::ClientContext context;
+  auto reader = stub->GenerateStream(&context, ToPublicProto(LongRequest()));
+  v1::GenerateResponse reply;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(reader->Read(&reply));
+  context.TryCancel();
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  ExpectIdle();
+  EXPECT_EQ(Ask(ShortRequest()).ids.size(), 24u);
 }
 
 }  // namespace

@@ -1,0 +1,77 @@
+#include "simulation/plan.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace expertmesh::simulation {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+constexpr double kFaultless = 0.12;  // of the seeds
+constexpr double kSlow = 0.1;        // of the seeds: work takes longer than silence may
+
+ComputePace DrawPace(Random& chance) {
+  ComputePace pace;
+  pace.load_least = milliseconds(10);
+  pace.load_most = milliseconds(chance.Between(20, 1500));
+  pace.work_least = microseconds(20);
+  pace.work_most = microseconds(chance.Between(100, 2000));
+  if (chance.Chance(kSlow)) pace.work_most = milliseconds(chance.Between(100, 1600));
+  return pace;
+}
+
+AttentionSettings DrawAttention(Random& chance, const StubModel& model) {
+  AttentionSettings settings;
+  settings.block_rows = static_cast<int32_t>(chance.Between(1, 8));
+  const int32_t for_one =
+      (model.limits.max_context + settings.block_rows - 1) / settings.block_rows;
+  settings.blocks = static_cast<int32_t>(chance.Between(for_one, 6 * for_one));
+  settings.scheduler.prefill_chunk = static_cast<int32_t>(chance.Between(1, 12));
+  settings.scheduler.max_step_rows = static_cast<int32_t>(chance.Between(4, 32));
+  settings.max_sequences =
+      static_cast<int32_t>(chance.Between(1, std::min(8, settings.scheduler.max_step_rows)));
+  settings.max_waiting = chance.Chance(0.1) ? 3 : 64;
+  settings.pace = DrawPace(chance);
+  return settings;
+}
+
+void DrawFleet(Random& chance, Plan& plan) {
+  const int64_t attention = chance.Between(1, 3);
+  const int64_t experts = chance.Between(1, 4);
+  for (int64_t i = 0; i < attention; ++i) plan.attention_names.push_back(absl::StrCat("a", i));
+  for (int64_t i = 0; i < experts; ++i) plan.expert_names.push_back(absl::StrCat("e", i));
+  plan.initial_expert_workers = static_cast<int32_t>(chance.Between(1, experts));
+  plan.late_most = milliseconds(chance.Between(1, 400));
+}
+
+}  // namespace
+
+std::vector<std::string> Plan::Names() const {
+  std::vector<std::string> names = {kCoordinatorName};
+  names.insert(names.end(), attention_names.begin(), attention_names.end());
+  names.insert(names.end(), expert_names.begin(), expert_names.end());
+  return names;
+}
+
+Plan DrawPlan(uint64_t seed) {
+  Random chance = Random(seed).Fork(0);
+  Plan plan;
+  plan.seed = seed;
+  plan.model = StubModel::Draw(chance);
+  DrawFleet(chance, plan);
+  plan.attention = DrawAttention(chance, plan.model);
+  plan.expert.max_pass_rows = static_cast<size_t>(chance.Between(1, 32));
+  plan.expert.pace = DrawPace(chance);
+  plan.busy = milliseconds(chance.Between(1500, 6000));
+  if (!chance.Chance(kFaultless)) {
+    const int count = static_cast<int>(chance.Between(1, 12));
+    plan.faults = DrawFaults(chance, plan.Names(), count, plan.busy);
+  }
+  plan.requests = DrawRequests(chance, plan.model, plan.busy);
+  return plan;
+}
+
+}  // namespace expertmesh::simulation
