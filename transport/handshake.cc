@@ -24,6 +24,18 @@ std::string Describe(const Hello& who) {
                       ToString(who.incarnation), ")");
 }
 
+Hello HelloOf(const Report& identity, Incarnation incarnation, DType wire_dtype) {
+  Hello hello;
+  hello.wire_dtype = wire_dtype;
+  hello.name = identity.name;
+  hello.role = identity.role;
+  hello.incarnation = incarnation;
+  hello.model = identity.model.fingerprint;
+  hello.compute_class = identity.compute_class;
+  hello.hidden = static_cast<uint32_t>(identity.model.hidden);
+  return hello;
+}
+
 absl::Status CheckCompatible(const Hello& mine, const Hello& theirs) {
   if (mine.wire_version != theirs.wire_version) {
     return Mismatch("wire version", absl::StrCat(mine.wire_version),

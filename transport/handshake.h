@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "cluster/report.h"
 #include "cluster/topology.h"
 #include "common/dtype.h"
 #include "common/ids.h"
@@ -34,6 +35,9 @@ struct Hello {
 
 // "expert worker e0 (3#5)", for texts; whatever bytes a peer calls itself, it stays one line.
 std::string Describe(const Hello& who);
+
+// The hello of the worker that reports `identity`.
+Hello HelloOf(const Report& identity, Incarnation incarnation, DType wire_dtype);
 
 // What the topology says of a peer: the dialer knows it before it dials.
 struct PeerExpectation {

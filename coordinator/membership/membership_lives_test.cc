@@ -11,9 +11,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::UnorderedElementsAre;
-
-constexpr int64_t kAll = 12;  // experts of the test model
 
 // ---- two lives of one name
 
@@ -84,6 +81,19 @@ TEST(MembershipLives, ALateReportOfAnOlderLinkFencesNobody) {
   EXPECT_EQ(e0.fenced, "");
   EXPECT_EQ(fleet.Record("e0").incarnation, e0.report.incarnation);
   EXPECT_EQ(fleet.uncovered(), 0);
+}
+
+// Two processes were started under one name, and the one that dialled first spoke last.
+TEST(MembershipLives, OfTwoNamelessLivesTheOneOfTheLaterLinkStays) {
+  TestFleet fleet;
+  TestWorker first = ExpertWorkerNamed("e0"), second = ExpertWorkerNamed("e0");
+  fleet.Dial(first);
+  fleet.Dial(second);
+  fleet.Say(second, 10);
+  fleet.Say(first, 20);
+  EXPECT_EQ(first.fenced, "a newer life of e0 has joined");
+  fleet.Say(second, 30);
+  EXPECT_EQ(second.fenced, "");
 }
 
 TEST(MembershipLives, ALateReportOfAnOlderLinkChangesNothing) {

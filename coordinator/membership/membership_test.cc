@@ -38,6 +38,18 @@ TEST(Membership, PlacesNothingBeforeTheInitialExpertWorkersHaveJoined) {
   EXPECT_EQ(both, ExpertSet::Full(kTestGrid));
 }
 
+TEST(Membership, CountsOnlyThoseWhoAreThereAsJoined) {
+  TestFleet fleet({.initial_expert_workers = 2});
+  TestWorker e0 = ExpertWorkerNamed("e0"), e1 = ExpertWorkerNamed("e1");
+  fleet.Dial(e0);
+  fleet.Say(e0, 0);
+  fleet.Hangup(e0, 1);
+  fleet.Dial(e1);
+  fleet.Say(e1, 2);
+  EXPECT_TRUE(e1.assigned.empty());
+  EXPECT_EQ(fleet.control.WaitingFor(fleet.At(2)), "2 expert workers to join");
+}
+
 TEST(Membership, NamesALifeAtItsFirstReportAndKeepsTheName) {
   TestFleet fleet({.first_number = 40});
   TestWorker e0 = ExpertWorkerNamed("e0"), e1 = ExpertWorkerNamed("e1");
@@ -161,8 +173,10 @@ TEST(Membership, LosesAWorkerWhoseLinkBreaks) {
   fleet.Load(e0, 1);
   fleet.Load(e1, 1);
   const Epoch epoch = fleet.control.topology()->epoch;
+  const size_t said = fleet.commands[e0.link].size();
   fleet.Hangup(e0, 10);
   EXPECT_EQ(fleet.Record("e0").state, WorkerState::kLost);
+  EXPECT_EQ(fleet.commands[e0.link].size(), said) << "nothing is sent on a broken link";
   EXPECT_THAT(fleet.Names(), ElementsAre("e1"));
   EXPECT_EQ(fleet.uncovered(), kAll / 2);
   EXPECT_GT(fleet.control.topology()->epoch, epoch);

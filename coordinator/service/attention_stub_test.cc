@@ -183,8 +183,9 @@ TEST_F(AttentionStubTest, AnAnswerThatIsCompleteStaysGoodWhateverComesAfter) {
 
 TEST_F(AttentionStubTest, CancelEndsTheRequestOnceAndTheWorkerHearsOfIt) {
   worker.script.wait = true;
+  worker.script.messages.resize(1);  // not the last piece
   port->Start(5, SomeRequest(), &listener);
-  ASSERT_TRUE(listener.seen.WaitFor([](const auto& seen) { return seen.ids.size() == 2; }));
+  ASSERT_TRUE(listener.seen.WaitFor([](const auto& seen) { return !seen.ids.empty(); }));
   port->Cancel(5);
   port->Cancel(5);
   port->Cancel(6);  // unknown

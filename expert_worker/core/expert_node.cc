@@ -47,15 +47,7 @@ void ExpertNode::Fenced(const std::string& why) {
 void ExpertNode::AdoptIncarnation(Incarnation incarnation) {
   const Report& id = options_.identity;
   LogInfo("joined as ", id.name, " ", ToString(incarnation));
-  Hello hello;
-  hello.wire_dtype = options_.wire_dtype;
-  hello.name = id.name;
-  hello.role = WorkerRole::kExpert;
-  hello.incarnation = incarnation;
-  hello.model = id.model.fingerprint;
-  hello.compute_class = id.compute_class;
-  hello.hidden = static_cast<uint32_t>(id.model.hidden);
-  transport_->SetHello(hello);
+  transport_->SetHello(HelloOf(id, incarnation, options_.wire_dtype));
 }
 
 void ExpertNode::Assign(const ExpertSet& experts) {

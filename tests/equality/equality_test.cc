@@ -1,22 +1,17 @@
 // The first promise: the same tokens and the same logprob bits, however the work is split.
 #include <gtest/gtest.h>
 
-#include <bit>
-#include <random>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "cli/embedded/embedded_cluster.h"
 #include "common/log.h"
+#include "tests/support/generation.h"
 
 namespace expertmesh {
 namespace {
 
-struct Answer {
-  std::vector<int32_t> ids;
-  std::vector<uint32_t> bits;  // of logprobs, of top logprobs, of prompt logprobs
-  bool operator==(const Answer&) const = default;
-};
+constexpr int32_t kVocabulary = 2048;  // of models/tiny
 
 struct Layout {
   int attention_workers = 1;
@@ -50,44 +45,19 @@ std::unique_ptr<EmbeddedCluster> StartCluster(const Layout& layout) {
   return *std::move(cluster);
 }
 
-std::vector<GenerateRequest> Requests(int count, uint32_t seed) {
-  std::mt19937 random(seed);
-  std::vector<GenerateRequest> requests(count);
-  for (int i = 0; i < count; ++i) {
-    GenerateRequest& request = requests[i];
-    const int length = 1 + random() % (i % 4 == 0 ? 150 : 40);
-    for (int t = 0; t < length; ++t) request.prompt.push_back(random() % 2048);
-    request.max_tokens = 4 + random() % 20;
-    request.ignore_eos = true;
-    request.logprobs = true;
-    request.top_logprobs = i % 3;
-    request.prompt_logprobs = i % 2 == 0;
-  }
-  return requests;
-}
-
-Answer Ask(EmbeddedCluster& cluster, const GenerateRequest& request) {
-  Answer answer;
-  const absl::Status status = cluster.Generate(request, [&](const Delta& delta) {
-    for (float logprob : delta.prompt_logprobs) answer.bits.push_back(std::bit_cast<uint32_t>(logprob));
-    for (const OutputToken& token : delta.tokens) {
-      answer.ids.push_back(token.id);
-      answer.bits.push_back(std::bit_cast<uint32_t>(token.logprob));
-      for (const TokenLogprob& top : token.top) {
-        answer.bits.push_back(static_cast<uint32_t>(top.id));
-        answer.bits.push_back(std::bit_cast<uint32_t>(top.logprob));
-      }
-    }
-  });
+Bits Ask(EmbeddedCluster& cluster, const GenerateRequest& request) {
+  Bits answer;
+  const absl::Status status =
+      cluster.Generate(request, [&](const Delta& delta) { AddTo(answer, delta); });
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(answer.ids.size(), static_cast<size_t>(request.max_tokens));
   return answer;
 }
 
 // All at once, each from a thread of its own.
-std::vector<Answer> AskTogether(EmbeddedCluster& cluster,
+std::vector<Bits> AskTogether(EmbeddedCluster& cluster,
                                 const std::vector<GenerateRequest>& requests) {
-  std::vector<Answer> answers(requests.size());
+  std::vector<Bits> answers(requests.size());
   std::vector<std::thread> threads;
   for (size_t i = 0; i < requests.size(); ++i) {
     threads.emplace_back([&, i] { answers[i] = Ask(cluster, requests[i]); });
@@ -100,10 +70,10 @@ class EqualityTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
     StartLogging("equality", "warn");
-    requests_ = new std::vector<GenerateRequest>(Requests(33, 7));
+    requests_ = new std::vector<GenerateRequest>(SeededRequests(33, 7, kVocabulary));
     auto cluster = StartCluster({});
     ASSERT_NE(cluster, nullptr);
-    alone_ = new std::vector<Answer>;
+    alone_ = new std::vector<Bits>;
     for (const GenerateRequest& request : *requests_) alone_->push_back(Ask(*cluster, request));
   }
 
@@ -112,18 +82,18 @@ class EqualityTest : public testing::Test {
     auto cluster = StartCluster(layout);
     ASSERT_NE(cluster, nullptr);
     for (size_t i = 0; i < 3; ++i) EXPECT_EQ(Ask(*cluster, (*requests_)[i]), (*alone_)[i]) << i;
-    const std::vector<Answer> together = AskTogether(*cluster, *requests_);
+    const std::vector<Bits> together = AskTogether(*cluster, *requests_);
     for (size_t i = 0; i < together.size(); ++i) {
       EXPECT_EQ(together[i], (*alone_)[i]) << "request " << i << " among the others";
     }
   }
 
   static std::vector<GenerateRequest>* requests_;
-  static std::vector<Answer>* alone_;
+  static std::vector<Bits>* alone_;
 };
 
 std::vector<GenerateRequest>* EqualityTest::requests_ = nullptr;
-std::vector<Answer>* EqualityTest::alone_ = nullptr;
+std::vector<Bits>* EqualityTest::alone_ = nullptr;
 
 TEST_F(EqualityTest, OfPlacements) {
   for (auto [attention, experts] : {std::pair{1, 1}, {1, 2}, {1, 3}, {2, 3}, {1, 7}}) {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "client/client.h"
-#include "generation/delta.h"
 #include "tests/integration/process.h"
+#include "tests/support/generation.h"
 
 namespace expertmesh {
 
@@ -46,16 +46,5 @@ class ProcessCluster {
   std::unique_ptr<Client> client_;
   std::map<std::string, std::unique_ptr<Process>> processes_;
 };
-
-// What a generation gave, for comparing bit by bit.
-struct Bits {
-  std::vector<int32_t> ids;
-  std::vector<uint32_t> logprobs;  // of the prompt, then of the output and its top ones
-  bool operator==(const Bits&) const = default;
-};
-void AddTo(Bits& bits, const Delta& delta);
-
-// Seeded requests over ids below `vocabulary`.
-std::vector<GenerateRequest> SeededRequests(int count, uint32_t seed, int32_t vocabulary);
 
 }  // namespace expertmesh

@@ -1,0 +1,307 @@
+#include "coordinator/front_door/front_door.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+
+namespace expertmesh {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+// What one client gets.
+class Client final : public GenerationListener {
+ public:
+  void OnDelta(RequestId id, Delta delta) override {
+    EXPECT_THAT(ends, IsEmpty()) << "nothing comes after the end";
+    for (const OutputToken& token : delta.tokens) tokens.push_back(token.id);
+  }
+  void OnEnd(RequestId id, absl::Status status) override { ends.push_back(std::move(status)); }
+
+  std::vector<int32_t> tokens;
+  std::vector<absl::Status> ends;
+};
+
+class FrontDoorTest : public testing::Test, private GenerationListener {
+ protected:
+  // A port that writes down what it is asked; what it answers, the test says.
+  class Port final : public AttentionPort {
+   public:
+    Port(FrontDoorTest* test, std::string name) : test_(test), name_(std::move(name)) {
+      test_->ports_.insert(name_);
+      test_->made_.push_back(name_);
+    }
+    ~Port() override { test_->ports_.erase(name_); }
+    void Start(RequestId id, GenerateRequest request, GenerationListener* listener) override {
+      test_->started_.push_back(absl::StrCat(name_, " ", id, " ", request.request_id));
+      if (test_->end_at_once_) listener->OnEnd(id, absl::ResourceExhaustedError("full"));
+    }
+    void Cancel(RequestId id) override {
+      test_->cancelled_.push_back(absl::StrCat(name_, " ", id));
+    }
+
+   private:
+    FrontDoorTest* test_;
+    std::string name_;
+  };
+
+  FrontDoorTest()
+      : door_(
+            [this](const Member& worker) {
+              return std::make_unique<Port>(
+                  this, absl::StrCat(worker.name, " ", ToString(worker.incarnation)));
+            },
+            this) {}
+
+  // What ports tell.
+  void OnDelta(RequestId id, Delta delta) override { door_.OnDelta(id, std::move(delta)); }
+  void OnEnd(RequestId id, absl::Status status) override { door_.OnEnd(id, std::move(status)); }
+
+  static Member Attention(const std::string& name, uint64_t number = 1,
+                          WorkerState state = WorkerState::kReady) {
+    Member member;
+    member.name = name;
+    member.role = WorkerRole::kAttention;
+    member.incarnation = {1, number};
+    member.state = state;
+    return member;
+  }
+
+  // A fleet of these attention workers and one expert worker with experts 0 to `held` - 1 of four.
+  void Publish(std::vector<Member> members, int32_t held = 4) {
+    auto topology = std::make_shared<Topology>();
+    topology->model.grid = {1, 1, 4};
+    topology->members = std::move(members);
+    Member expert;
+    expert.name = "e0";
+    expert.role = WorkerRole::kExpert;
+    expert.state = WorkerState::kReady;
+    expert.holds = ExpertSet(topology->model.grid);
+    for (int32_t e = 0; e < held; ++e) expert.holds.Insert(1, e);
+    topology->members.push_back(expert);
+    door_.OnTopology(std::move(topology));
+  }
+
+  void Start(RequestId id, Client& client) {
+    GenerateRequest request;
+    request.request_id = absl::StrCat("r", id);
+    door_.Start(id, request, &client);
+  }
+  void ExpectRefused(const Client& client, const char* text) {
+    ASSERT_EQ(client.ends.size(), 1u);
+    EXPECT_EQ(client.ends[0].code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(std::string(client.ends[0].message()), HasSubstr(text));
+    EXPECT_TRUE(RetryAfter(client.ends[0]).has_value());
+    EXPECT_THAT(started_, IsEmpty());
+    EXPECT_EQ(door_.sessions(), 0u);
+  }
+  static Delta Token(int32_t id) {
+    Delta delta;
+    delta.tokens.push_back({id, 0, {}});
+    return delta;
+  }
+
+  std::set<std::string> ports_;      // that live
+  std::vector<std::string> made_;
+  std::vector<std::string> started_;
+  std::vector<std::string> cancelled_;
+  bool end_at_once_ = false;
+  FrontDoor door_;
+};
+
+TEST_F(FrontDoorTest, RefusesWhenNobodyHasJoined) {
+  Client client;
+  Start(1, client);
+  ExpectRefused(client, "no worker has joined yet");
+}
+
+TEST_F(FrontDoorTest, RefusesWhatIsUncoveredByName) {
+  Publish({Attention("a0")}, 2);
+  Client client;
+  Start(1, client);
+  ExpectRefused(client, "no expert worker holds layer 1: experts 2-3");
+}
+
+TEST_F(FrontDoorTest, RefusesWithoutAReadyAttentionWorker) {
+  Publish({Attention("a0", 1, WorkerState::kLoading), Attention("a1", 1, WorkerState::kDraining)});
+  Client client;
+  Start(1, client);
+  ExpectRefused(client, "no attention worker is ready");
+}
+
+TEST_F(FrontDoorTest, ServesAgainWhenAllIsCovered) {
+  Publish({Attention("a0")}, 2);
+  Publish({Attention("a0")}, 4);
+  Client client;
+  Start(1, client);
+  EXPECT_THAT(client.ends, IsEmpty());
+  EXPECT_THAT(started_, ElementsAre("a0 1#1 1 r1"));
+}
+
+TEST_F(FrontDoorTest, RefusesNewRequestsWhileItDrainsAndFinishesTheOthers) {
+  Publish({Attention("a0")});
+  Client running, late;
+  Start(1, running);
+  door_.Drain();
+  started_.clear();
+  Start(2, late);
+  ASSERT_EQ(late.ends.size(), 1u);
+  EXPECT_THAT(std::string(late.ends[0].message()), HasSubstr("shutting down"));
+  EXPECT_TRUE(RetryAfter(late.ends[0]).has_value());
+  EXPECT_THAT(started_, IsEmpty());
+  door_.OnDelta(1, Token(7));
+  door_.OnEnd(1, absl::OkStatus());
+  EXPECT_THAT(running.tokens, ElementsAre(7));
+  EXPECT_THAT(running.ends, ElementsAre(absl::OkStatus()));
+}
+
+TEST_F(FrontDoorTest, ChoosesTheWorkerWithTheFewestSessions) {
+  Publish({Attention("a0"), Attention("a1"), Attention("a2")});
+  Client clients[8];
+  for (RequestId id = 0; id < 6; ++id) Start(id, clients[id]);
+  std::map<std::string, int> load;
+  for (const std::string& start : started_) ++load[start.substr(0, 2)];
+  EXPECT_THAT(load, ElementsAre(std::pair("a0", 2), std::pair("a1", 2), std::pair("a2", 2)));
+
+  // Both sessions of one worker end: the next two are its.
+  const std::string chosen = started_[1].substr(0, 2);
+  for (RequestId id = 0; id < 6; ++id) {
+    if (started_[id].substr(0, 2) == chosen) door_.OnEnd(id, absl::OkStatus());
+  }
+  started_.clear();
+  Start(6, clients[6]);
+  Start(7, clients[7]);
+  for (const std::string& start : started_) EXPECT_EQ(start.substr(0, 2), chosen);
+}
+
+TEST_F(FrontDoorTest, PassesOnWhatComesToWhomItIsFor) {
+  Publish({Attention("a0"), Attention("a1")});
+  Client one, two;
+  Start(1, one);
+  Start(2, two);
+  door_.OnDelta(2, Token(20));
+  door_.OnDelta(1, Token(10));
+  door_.OnDelta(2, Token(21));
+  door_.OnDelta(3, Token(30));  // nobody's
+  EXPECT_THAT(one.tokens, ElementsAre(10));
+  EXPECT_THAT(two.tokens, ElementsAre(20, 21));
+}
+
+TEST_F(FrontDoorTest, EndsEverySessionOnce) {
+  Publish({Attention("a0")});
+  Client client;
+  Start(1, client);
+  door_.OnEnd(1, absl::InternalError("x"));
+  door_.OnEnd(1, absl::OkStatus());
+  door_.OnDelta(1, Token(1));
+  door_.Cancel(1);
+  door_.EndAll(absl::UnavailableError("stop"));
+  EXPECT_THAT(client.ends, ElementsAre(absl::InternalError("x")));
+  EXPECT_THAT(client.tokens, IsEmpty());
+  EXPECT_THAT(cancelled_, IsEmpty());
+  EXPECT_EQ(door_.sessions(), 0u);
+}
+
+TEST_F(FrontDoorTest, TakesAnEndThatComesBeforeStartHasReturned) {
+  Publish({Attention("a0")});
+  end_at_once_ = true;
+  Client client;
+  Start(1, client);
+  EXPECT_THAT(client.ends, ElementsAre(absl::ResourceExhaustedError("full")));
+  EXPECT_EQ(door_.sessions(), 0u);
+}
+
+TEST_F(FrontDoorTest, PassesACancelToTheWorkerThatHasTheRequest) {
+  Publish({Attention("a0"), Attention("a1")});
+  Client one, two;
+  Start(1, one);
+  Start(2, two);
+  door_.Cancel(2);
+  door_.Cancel(99);  // nobody's
+  ASSERT_EQ(cancelled_.size(), 1u);
+  EXPECT_EQ(cancelled_[0] + " r2", started_[1]);
+  EXPECT_THAT(two.ends, IsEmpty()) << "the worker says when it has ended";
+  door_.OnEnd(2, absl::CancelledError("by the client"));
+  EXPECT_THAT(two.ends, ElementsAre(absl::CancelledError("by the client")));
+}
+
+TEST_F(FrontDoorTest, EndAllEndsEverySessionWithItsReasonAndRefusesNewOnes) {
+  Publish({Attention("a0"), Attention("a1")});
+  Client clients[3];
+  for (RequestId id = 0; id < 3; ++id) Start(id, clients[id]);
+  door_.EndAll(absl::UnavailableError("stop"));
+  for (RequestId id = 0; id < 3; ++id) {
+    EXPECT_THAT(clients[id].ends, ElementsAre(absl::UnavailableError("stop")));
+    door_.OnEnd(id, absl::CancelledError("late"));  // what the workers say of it
+    EXPECT_EQ(clients[id].ends.size(), 1u);
+  }
+  EXPECT_EQ(cancelled_.size(), 3u) << "workers do not go on for nobody";
+  Client late;
+  started_.clear();
+  Start(9, late);
+  ExpectRefused(late, "shutting down");
+}
+
+TEST_F(FrontDoorTest, MakesOnePortForEachLifeOfAWorker) {
+  Publish({Attention("a0")});
+  Publish({Attention("a0")}, 3);
+  Publish({Attention("a0"), Attention("a1")});
+  EXPECT_THAT(made_, ElementsAre("a0 1#1", "a1 1#1"));
+  Publish({Attention("a0", 2), Attention("a1")});
+  EXPECT_THAT(made_, ElementsAre("a0 1#1", "a1 1#1", "a0 1#2"));
+  EXPECT_THAT(ports_, UnorderedElementsAre("a0 1#2", "a1 1#1")) << "nobody needs the older one";
+}
+
+TEST_F(FrontDoorTest, AReplacedWorkerKeepsItsPortUntilItsLastSessionEnds) {
+  Publish({Attention("a0", 1)});
+  Client one, two, three;
+  Start(1, one);
+  Start(2, two);
+  Publish({Attention("a0", 2)});
+  Start(3, three);
+  EXPECT_EQ(started_.back(), "a0 1#2 3 r3") << "new requests go to the newer life";
+  door_.OnEnd(1, absl::UnavailableError("its stream broke"));
+  EXPECT_THAT(ports_, UnorderedElementsAre("a0 1#1", "a0 1#2"));
+  door_.Cancel(2);
+  EXPECT_THAT(cancelled_, ElementsAre("a0 1#1 2"));
+  door_.OnEnd(2, absl::CancelledError("by the client"));
+  EXPECT_THAT(ports_, UnorderedElementsAre("a0 1#2"));
+  EXPECT_EQ(one.ends.size() + two.ends.size(), 2u);
+  EXPECT_THAT(three.ends, IsEmpty());
+}
+
+TEST_F(FrontDoorTest, AWorkerThatComesBackGoesOnWithItsPort) {
+  Publish({Attention("a0")});
+  Client one, two;
+  Start(1, one);
+  Publish({});  // it lost its link to control, not to us
+  door_.OnDelta(1, Token(5));
+  Start(2, two);
+  ASSERT_EQ(two.ends.size(), 1u);
+  EXPECT_THAT(std::string(two.ends[0].message()), HasSubstr("no attention worker is ready"));
+  Publish({Attention("a0")});
+  door_.OnEnd(1, absl::OkStatus());
+  EXPECT_THAT(made_, ElementsAre("a0 1#1"));
+  EXPECT_THAT(ports_, UnorderedElementsAre("a0 1#1"));
+  EXPECT_THAT(one.tokens, ElementsAre(5));
+}
+
+TEST_F(FrontDoorTest, RunsNothingMoreForAFleetThatIsUncoveredButLetsItFinish) {
+  Publish({Attention("a0")});
+  Client client;
+  Start(1, client);
+  Publish({Attention("a0")}, 0);
+  EXPECT_THAT(client.ends, IsEmpty()) << "the attention worker decides on what runs";
+  door_.OnEnd(1, absl::UnavailableError("e0 is lost"));
+  EXPECT_THAT(client.ends, ElementsAre(absl::UnavailableError("e0 is lost")));
+}
+
+}  // namespace
+}  // namespace expertmesh
