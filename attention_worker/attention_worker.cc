@@ -53,6 +53,15 @@ absl::Status CheckOptions(const AttentionWorkerOptions& options) {
   return absl::OkStatus();
 }
 
+// A step's combines from one expert worker must fit a frame, whatever the routing.
+absl::Status CheckFrames(const AttentionWorkerOptions& options, const ModelConfig& config) {
+  const int64_t row_bytes = config.hidden * static_cast<int64_t>(sizeof(float));
+  const int64_t bound = static_cast<int64_t>(kMaxFrameBytes) / 2 / (config.top_k * row_bytes);
+  if (config.moe_layers() == 0 || options.max_step_rows <= bound) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--max-step-rows is ", options.max_step_rows,
+                                                 "; at most ", bound, " for this model"));
+}
+
 void FillIdentity(const AttentionWorkerOptions& options, const ModelConfig& config,
                   const ModelShape& shape, Report& identity, RequestLimits& limits) {
   identity.name = options.name;
@@ -81,6 +90,7 @@ absl::StatusOr<std::unique_ptr<AttentionWorker>> AttentionWorker::Create(
   impl->device = std::make_unique<CpuDevice>(CpuDeviceOptions{.threads = options.threads});
   ASSIGN_OR_RETURN(impl->kernels, OpenClass(kCpuF32, *impl->device, options.isa));
   const ModelConfig& config = impl->checkpoint->config();
+  RETURN_IF_ERROR(CheckFrames(options, config));
   options.max_context = static_cast<int32_t>(std::min<int64_t>(
       {options.max_context, config.max_position, options.cache_tokens}));
 

@@ -85,11 +85,15 @@ absl::StatusOr<v1::GetTopologyResponse> Client::GetTopology(Time deadline) {
 
 absl::Status Client::WaitUntilWhole(Duration patience) {
   const Time deadline = Now() + patience;
+  std::string missing;
   for (;;) {
     auto fleet = GetTopology(std::min(deadline, Now() + kTopologyPatience));
     const absl::StatusCode code = fleet.status().code();
-    std::string missing = fleet.ok() ? "" : std::string(fleet.status().message());
     if (fleet.ok() && IsWhole(*fleet, &missing)) return absl::OkStatus();
+    // What the fleet said last tells more than that the time is up.
+    if (!fleet.ok() && (missing.empty() || code == absl::StatusCode::kUnavailable)) {
+      missing = std::string(fleet.status().message());
+    }
     if (!fleet.ok() && code != absl::StatusCode::kUnavailable &&
         code != absl::StatusCode::kDeadlineExceeded) {
       return fleet.status();

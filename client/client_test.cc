@@ -124,7 +124,7 @@ TEST_F(ClientTest, TheDeadlineOfTheRequestHolds) {
 
 TEST_F(ClientTest, WaitsUntilTheFleetIsWholeOrSaysWhatIsMissing) {
   admin.fleet.Change([](auto& fleet) { fleet.set_waiting_for("1 more expert worker"); });
-  const absl::Status missing = client->WaitUntilWhole(std::chrono::milliseconds(150));
+  const absl::Status missing = client->WaitUntilWhole(std::chrono::milliseconds(1500));
   EXPECT_EQ(missing.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(std::string(missing.message()), HasSubstr("1 more expert worker"));
   admin.fleet.Change([](auto& fleet) { fleet = WholeFleet(); });

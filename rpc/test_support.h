@@ -43,7 +43,7 @@ class Watched {
  private:
   Mutex mutex_;
   std::condition_variable changed_;
-  T value_;
+  T value_{};
 };
 
 // An AttentionPort that notes what is asked of it; the test answers with Deliver and End.

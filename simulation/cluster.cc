@@ -88,7 +88,10 @@ void Cluster::Heal() {
   world_->Log("faults", "all faults end");
   network_.Heal();
   for (const std::string& name : plan_->Names()) {
-    for (const std::unique_ptr<Process>& life : lives_[name]) life->Resume();
+    for (const std::unique_ptr<Process>& life : lives_[name]) {
+      life->Resume();
+      if (auto* expert = dynamic_cast<ExpertProcess*>(life.get())) expert->FailNextLoad(false);
+    }
     if (Newest(name) == nullptr) Launch(name, /*moved=*/false);
   }
 }
@@ -126,6 +129,9 @@ std::string Cluster::WorkerAilment(const std::string& name) const {
   auto record = records.find(name);
   if (record == records.end()) return absl::StrCat(name, " has not joined");
   if (record->second.state == WorkerState::kLost) return absl::StrCat(name, " is lost");
+  if (monitor_.lives().LabelOf(name, record->second.incarnation) != Newest(name)->label()) {
+    return absl::StrCat("another life of ", name, " is known");
+  }
   auto* attention = dynamic_cast<AttentionProcess*>(Newest(name));
   if (attention != nullptr && !attention->attention_node()->serving()) {
     return absl::StrCat(name, " admits nothing");
@@ -150,6 +156,9 @@ std::string Cluster::FleetAilment() const {
 }
 
 std::string Cluster::Leftovers() const {
+  for (const std::string& name : plan_->Names()) {
+    if (Newest(name) == nullptr) return absl::StrCat(name, " is dead");
+  }
   for (const std::string& name : plan_->attention_names) {
     const AttentionNode& node = *static_cast<AttentionProcess*>(Newest(name))->attention_node();
     if (node.sequences() != 0) return absl::StrCat(name, " has ", node.sequences(), " sequences");

@@ -22,8 +22,8 @@ bool EventQueue::RunNext(Time until) {
   heap_.pop_back();
   now_ = event.when;
   ++run_;
-  digest_ = Mix(digest_ ^ static_cast<uint64_t>(now_.time_since_epoch().count()) ^
-                (event.order << 40));
+  digest_ =
+      Mix(digest_ ^ static_cast<uint64_t>(now_.time_since_epoch().count()) ^ (event.order << 40));
   event.task();
   return true;
 }

@@ -86,12 +86,13 @@ int Run(const Flags& flags) {
     }
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-  std::printf("%llu seeds in %.1f s: %.0f a second; %llu events, %.0f virtual seconds; %llu of %llu "
-              "requests succeeded; %llu seeds failed\n",
-              static_cast<unsigned long long>(run), took.count(), run / took.count(),
-              static_cast<unsigned long long>(events), virtual_seconds,
-              static_cast<unsigned long long>(succeeded), static_cast<unsigned long long>(requests),
-              static_cast<unsigned long long>(failures));
+  std::printf(
+      "%llu seeds in %.1f s: %.0f a second; %llu events, %.0f virtual seconds; %llu of %llu "
+      "requests succeeded; %llu seeds failed\n",
+      static_cast<unsigned long long>(run), took.count(), run / took.count(),
+      static_cast<unsigned long long>(events), virtual_seconds,
+      static_cast<unsigned long long>(succeeded), static_cast<unsigned long long>(requests),
+      static_cast<unsigned long long>(failures));
   for (const auto& [invariant, count] : broken) {
     std::printf("  %s: %llu\n", invariant.c_str(), static_cast<unsigned long long>(count));
   }

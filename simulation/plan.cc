@@ -13,17 +13,17 @@ using std::chrono::milliseconds;
 constexpr double kFaultless = 0.12;  // of the seeds
 constexpr double kSlow = 0.1;        // of the seeds: work takes longer than silence may
 
-ComputePace DrawPace(Random& chance) {
+ComputePace DrawPace(Random& chance, bool slow) {
   ComputePace pace;
   pace.load_least = milliseconds(10);
   pace.load_most = milliseconds(chance.Between(20, 1500));
   pace.work_least = microseconds(20);
   pace.work_most = microseconds(chance.Between(100, 2000));
-  if (chance.Chance(kSlow)) pace.work_most = milliseconds(chance.Between(100, 1600));
+  if (slow) pace.work_most = milliseconds(chance.Between(100, 1600));
   return pace;
 }
 
-AttentionSettings DrawAttention(Random& chance, const StubModel& model) {
+AttentionSettings DrawAttention(Random& chance, const StubModel& model, bool slow) {
   AttentionSettings settings;
   settings.block_rows = static_cast<int32_t>(chance.Between(1, 8));
   const int32_t for_one =
@@ -34,7 +34,7 @@ AttentionSettings DrawAttention(Random& chance, const StubModel& model) {
   settings.max_sequences =
       static_cast<int32_t>(chance.Between(1, std::min(8, settings.scheduler.max_step_rows)));
   settings.max_waiting = chance.Chance(0.1) ? 3 : 64;
-  settings.pace = DrawPace(chance);
+  settings.pace = DrawPace(chance, slow);
   return settings;
 }
 
@@ -62,15 +62,18 @@ Plan DrawPlan(uint64_t seed) {
   plan.seed = seed;
   plan.model = StubModel::Draw(chance);
   DrawFleet(chance, plan);
-  plan.attention = DrawAttention(chance, plan.model);
+  const bool slow = chance.Chance(kSlow);
+  plan.attention = DrawAttention(chance, plan.model, slow && chance.Chance(0.5));
   plan.expert.max_pass_rows = static_cast<size_t>(chance.Between(1, 32));
-  plan.expert.pace = DrawPace(chance);
+  plan.expert.pace = DrawPace(chance, slow);
   plan.busy = milliseconds(chance.Between(1500, 6000));
   if (!chance.Chance(kFaultless)) {
     const int count = static_cast<int>(chance.Between(1, 12));
     plan.faults = DrawFaults(chance, plan.Names(), count, plan.busy);
   }
-  plan.requests = DrawRequests(chance, plan.model, plan.busy);
+  plan.requests = slow ? DrawRequests(chance, plan.model, plan.busy, 6, 4)
+                       : DrawRequests(chance, plan.model, plan.busy, 24, 20);
+  plan.patience = std::chrono::seconds(slow ? 200 : 60);
   return plan;
 }
 

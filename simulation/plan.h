@@ -21,8 +21,9 @@ struct Plan {
   int32_t initial_expert_workers = 1;
   AttentionSettings attention;
   ExpertSettings expert;
-  Duration late_most{};   // workers start within this time
-  Duration busy{};        // requests and faults fall into this time
+  Duration late_most{};           // workers start within this time
+  Duration busy{};                // requests and faults fall into this time
+  Duration patience{};            // within which every request ends
   std::vector<FaultPlan> faults;  // none: every request must succeed
   std::vector<RequestPlan> requests;
 

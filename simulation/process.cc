@@ -37,8 +37,7 @@ void Process::Post(Task task) {
 void Process::SchedulePump() {
   if (pump_scheduled_ || paused_) return;
   pump_scheduled_ = true;
-  const Duration delay =
-      world_->process_chance.Between(Duration(0), kLongestSchedulingDelay);
+  const Duration delay = world_->process_chance.Between(Duration(0), kLongestSchedulingDelay);
   world_->events.After(delay, [this] {
     pump_scheduled_ = false;
     Pump();
@@ -80,8 +79,8 @@ void Process::Rearm() {
 void Process::NoteSpin(bool due_already) {
   spins_ = due_already ? spins_ + 1 : 0;
   if (spins_ <= kMostSpins) return;
-  world_->Violate("no_spinning", absl::StrCat(label_, " asked ", spins_,
-                                              " times in a row to be woken at once"));
+  world_->Violate("no_spinning",
+                  absl::StrCat(label_, " asked ", spins_, " times in a row to be woken at once"));
 }
 
 void Process::Resume() {

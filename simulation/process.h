@@ -24,9 +24,9 @@ class Socket;
 using HostId = int;
 
 struct ProcessIdentity {
-  std::string name;      // of the worker or coordinator
-  int life = 0;          // counts the lives of a name, from 1
-  std::string address;   // where it is dialled
+  std::string name;     // of the worker or coordinator
+  int life = 0;         // counts the lives of a name, from 1
+  std::string address;  // where it is dialled
   HostId host = 0;
 };
 
@@ -97,9 +97,9 @@ class Process {
   bool alive_ = true;
   bool paused_ = false;
   bool pump_scheduled_ = false;
-  Time armed_ = kNever;       // world time of the wake-up that is scheduled
-  uint64_t arming_ = 0;       // number of the newest
-  int spins_ = 0;             // ticks in a row that asked to be called again at once
+  Time armed_ = kNever;  // world time of the wake-up that is scheduled
+  uint64_t arming_ = 0;  // number of the newest
+  int spins_ = 0;        // ticks in a row that asked to be called again at once
   std::vector<Task> inbox_;
   std::vector<Task> batch_;
   std::vector<std::weak_ptr<Socket>> sockets_;

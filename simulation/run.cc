@@ -12,7 +12,6 @@ namespace expertmesh::simulation {
 namespace {
 
 constexpr Duration kWholeWithin = std::chrono::seconds(25);
-constexpr Duration kAllEndedWithin = std::chrono::seconds(70);
 constexpr Duration kNothingLeftWithin = std::chrono::seconds(10);
 constexpr Duration kLook = std::chrono::milliseconds(100);
 constexpr uint64_t kMostEvents = 2'000'000;
@@ -23,10 +22,9 @@ class Run {
       : plan_(DrawPlan(seed)),
         world_(seed, log),
         cluster_(&world_, &plan_),
-        client_(&world_, &cluster_, plan_.model) {
-    cluster_.OnCoordinatorDied([this](const std::string& label) {
-      client_.OnCoordinatorDied(label);
-    });
+        client_(&world_, &cluster_, plan_.model, plan_.patience) {
+    cluster_.OnCoordinatorDied(
+        [this](const std::string& label) { client_.OnCoordinatorDied(label); });
   }
 
   RunResult Go() {
@@ -42,10 +40,9 @@ class Run {
     Pass(plan_.busy);
     cluster_.Heal();
     AwaitWhole();
+    AwaitAllEnded();
     if (!world_.violation) client_.SendProbes(static_cast<int>(plan_.attention_names.size()));
-    Await("ends_in_time", kAllEndedWithin, [this] {
-      return std::string(client_.AllEnded() ? "" : "requests are still running");
-    });
+    AwaitAllEnded();
     Await("nothing_left", kNothingLeftWithin, [this] { return cluster_.Leftovers(); });
     return Result();
   }
@@ -53,6 +50,11 @@ class Run {
  private:
   void AwaitWhole() {
     Await("becomes_whole", kWholeWithin, [this] { return cluster_.Ailment(); });
+  }
+
+  void AwaitAllEnded() {  // one that takes too long is found by the clients first
+    Await("ends_in_time", 2 * plan_.patience,
+          [this] { return std::string(client_.AllEnded() ? "" : "requests are still running"); });
   }
 
   // Runs for this long, or until an invariant breaks.
@@ -86,7 +88,7 @@ class Run {
     result.succeeded = client_.succeeded();
     const std::chrono::duration<double> passed = world_.events.now() - EventQueue::kStart;
     result.virtual_seconds = passed.count();
-      result.log_tail.assign(world_.log.tail().begin(), world_.log.tail().end());
+    result.log_tail.assign(world_.log.tail().begin(), world_.log.tail().end());
     return result;
   }
 
@@ -105,8 +107,7 @@ std::string FailureText(uint64_t seed, const RunResult& failed) {
                                   failed.violation->what, "\n");
   for (const std::string& line : failed.log_tail) absl::StrAppend(&text, line, "\n");
   absl::StrAppend(&text, "seed ", seed, ": invariant ", failed.violation->invariant, ": ",
-                  failed.violation->what, "\nreplay: simulation_run --seed ", seed,
-                  " --verbose\n");
+                  failed.violation->what, "\nreplay: simulation_run --seed ", seed, " --verbose\n");
   return text;
 }
 

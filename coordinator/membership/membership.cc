@@ -127,6 +127,7 @@ void Membership::OnLinkClosed(LinkId link, Time now) {
 }
 
 void Membership::Tick(Time now) {
+  recovered_ = now >= started_ + options_.lease;
   bool lost = false;
   for (auto& [name, worker] : workers_) {
     if (!worker.live() || now < worker.lease_until) continue;
@@ -145,7 +146,7 @@ Time Membership::NextWakeup() const {
   for (const auto& [name, worker] : workers_) {
     if (worker.live()) wake = std::min(wake, worker.lease_until);
   }
-  if (!placed_ && saw_term_) wake = std::min(wake, started_ + options_.lease);
+  if (!placed_ && saw_term_ && !recovered_) wake = std::min(wake, started_ + options_.lease);
   return wake;
 }
 

@@ -95,6 +95,7 @@ class Membership {
   uint64_t next_number_;         // of incarnations
   uint64_t command_number_ = 0;
   bool saw_term_ = false;        // some worker came with one: the fleet is older than we are
+  bool recovered_ = false;       // one lease has passed since our start
   bool placed_ = false;
   std::map<std::string, Worker> workers_;
   std::map<LinkId, std::string> links_;  // link -> worker's name; empty until its first report

@@ -127,6 +127,12 @@ absl::Status ExpertNode::CheckDispatch(const Message& message) const {
         absl::StrCat("dispatch has rows of ", header.row_elements, " ", Name(header.dtype), "; ",
                      options_.identity.model.hidden, " ", Name(options_.wire_dtype), " expected"));
   }
+  const size_t combine_bytes =
+      message.assignments.size() * header.row_elements * SizeOf(header.dtype);
+  if (combine_bytes > kMaxFrameBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("dispatch asks for a combine of ", combine_bytes,
+                                                   " bytes; at most ", kMaxFrameBytes));
+  }
   for (const Assignment& a : message.assignments) {
     if (a.expert > INT32_MAX || header.layer > INT32_MAX ||
         !holds_.Contains(static_cast<int32_t>(header.layer), static_cast<int32_t>(a.expert))) {
@@ -141,8 +147,15 @@ absl::Status ExpertNode::CheckDispatch(const Message& message) const {
 void ExpertNode::OnDispatch(ChannelId id, Peer& peer, Message message) {
   const CallId call = message.header.call;
   if (call.sender != peer.incarnation) return;  // of a life of this peer that is over
+  size_t of_peer = 0;
   for (const auto& [token, held] : calls_) {
     if (held.call.request.header.call == call && !held.abandoned && !held.answered) return;
+    if (held.call.channel == id) ++of_peer;
+  }
+  if (of_peer >= kMaxCallsPerPeer) {
+    peer.channel->Close(absl::ResourceExhaustedError(
+        absl::StrCat(of_peer, " calls in hand; at most ", kMaxCallsPerPeer)));
+    return;
   }
   if (absl::Status status = CheckDispatch(message); !status.ok()) {
     LogWarning("from ", peer.name, ": ", status.message());

@@ -23,6 +23,10 @@ struct ExpertNodeOptions {
   size_t max_pass_rows = 512;
 };
 
+// Dispatches of one channel that may be in hand at once; who sends more loses the channel. An
+// attention worker has one per step and expert worker.
+inline constexpr size_t kMaxCallsPerPeer = kMaxCallsPerPong;
+
 class ExpertNode final : public WorkerNode, private WorkerSessionHost {
  public:
   // All pointers outlive the node.

@@ -7,7 +7,7 @@ namespace expertmesh::simulation {
 
 void InjectBadDisk(Cluster& cluster, const FaultPlan& fault) {
   auto* expert = dynamic_cast<ExpertProcess*>(cluster.Newest(fault.target));
-  if (expert != nullptr) expert->FailNextLoad();
+  if (expert != nullptr) expert->FailNextLoad(true);
 }
 
 }  // namespace expertmesh::simulation

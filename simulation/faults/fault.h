@@ -30,7 +30,7 @@ enum class FaultKind {
 
 struct FaultPlan {
   FaultKind kind = FaultKind::kPause;
-  Duration at{};        // from the start of the run
+  Duration at{};  // from the start of the run
   Duration length{};
   std::string target;   // a process's name
   std::string other;    // and another one's, where it takes two

@@ -1,4 +1,5 @@
-// Loss, delay, reorder, duplicates, stale messages: the quality of one kind of traffic, for a while.
+// Loss, delay, reorder, duplicates, stale messages: the quality of one kind of traffic, for a
+// while.
 #include "simulation/cluster.h"
 #include "simulation/faults/fault.h"
 

@@ -16,8 +16,8 @@ ExpertSet Missing(const ExpertSet& before, const ExpertSet& after) {
 
 void CoverageWatch::OnCommandSent(Process& coordinator, const Command& command) {
   if (command.assigned.grid().layers == 0) return;  // says nothing
-  const auto [known, first] = assigned_.try_emplace({coordinator.label(), command.incarnation},
-                                                    command.assigned);
+  const auto [known, first] =
+      assigned_.try_emplace({coordinator.label(), command.incarnation}, command.assigned);
   if (first || known->second == command.assigned) return;
   if (ExpertSet missing = Missing(known->second, command.assigned); !missing.empty()) {
     coordinator.world().Violate(
@@ -32,8 +32,8 @@ void CoverageWatch::Inspect(Process& worker, const ExpertNode& node) {
   ExpertSet& held = held_[worker.label()];
   if (held == node.holds()) return;
   if (ExpertSet missing = Missing(held, node.holds()); !missing.empty()) {
-    worker.world().Violate("held_never_shrinks", absl::StrCat(worker.label(), " no longer holds ",
-                                                              missing.ToText()));
+    worker.world().Violate("held_never_shrinks",
+                           absl::StrCat(worker.label(), " no longer holds ", missing.ToText()));
   }
   held = node.holds();
 }
@@ -46,9 +46,9 @@ void CoverageWatch::OnTopology(Process& coordinator, const Topology& topology,
     const ExpertSet missing = Missing(member.holds, held_[label]);
     if (missing.empty()) continue;
     coordinator.world().Violate(
-        "published_is_held", absl::StrCat("topology ", ToString(topology.epoch), " says that ",
-                                          member.name, " ", ToString(member.incarnation),
-                                          " holds ", missing.ToText(), "; it does not"));
+        "published_is_held",
+        absl::StrCat("topology ", ToString(topology.epoch), " says that ", member.name, " ",
+                     ToString(member.incarnation), " holds ", missing.ToText(), "; it does not"));
   }
 }
 

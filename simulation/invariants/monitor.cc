@@ -25,17 +25,15 @@ void Monitor::OnTopology(Process& coordinator, const Topology& topology) {
 // applied_once: no call that is answered twice is applied twice.
 void Monitor::OnCombineApplied(Process& attention, const CallId& call) {
   if (applied_.emplace(attention.label(), call).second) return;
-  attention.world().Violate(
-      "applied_once", absl::StrCat(attention.label(), " applied combine ", ToString(call),
-                                   " a second time"));
+  attention.world().Violate("applied_once", absl::StrCat(attention.label(), " applied combine ",
+                                                         ToString(call), " a second time"));
 }
 
 // no_block_leaked: blocks belong to sequences.
 void Monitor::InspectAttention(Process& process, const AttentionNode& node) {
   if (node.sequences() != 0 || node.used_blocks() == 0) return;
-  process.world().Violate("no_block_leaked",
-                          absl::StrCat(process.label(), " has no sequence, and ",
-                                       node.used_blocks(), " blocks are taken"));
+  process.world().Violate("no_block_leaked", absl::StrCat(process.label(), " has no sequence, and ",
+                                                          node.used_blocks(), " blocks are taken"));
 }
 
 void Monitor::InspectExpert(Process& process, const ExpertNode& node) {

@@ -20,6 +20,8 @@ class Monitor {
  public:
   void OnStarted(const Process& process) { lives_.OnStarted(process); }
 
+  const LifeWatch& lives() const { return lives_; }
+
   // Between workers and control.
   void OnReport(Process& worker, const Report& report);
   void OnCommandSent(Process& coordinator, const Command& command);

@@ -10,7 +10,6 @@ namespace {
 
 // Longer than any single fault lasts, and than it takes to notice one.
 constexpr Duration kAfterDeadline = std::chrono::seconds(15);
-constexpr Duration kInAll = std::chrono::seconds(60);
 // A client's clock against the cluster's: what one way through the network takes.
 constexpr Duration kDeadlineSlack = std::chrono::milliseconds(1);
 
@@ -51,25 +50,25 @@ void CheckFinish(World& world, const RequestRecord& record, const Delta& delta) 
                                delta.stop_token_id == record.answer.stop_token_id
                          : delta.finish == FinishReason::kNone;
   if (told && delta.usage == used && scores == record.answer.prompt_logprobs.size()) return;
-  world.Violate("finish_is_told",
-                absl::StrCat(Name(record), ": after ", used.output_tokens, " of ",
-                             record.answer.tokens.size(), " tokens the delta says finish ",
-                             static_cast<int>(delta.finish), ", usage ",
-                             delta.usage.prompt_tokens, " + ", delta.usage.output_tokens,
-                             ", and ", scores, " prompt logprobs have come"));
+  world.Violate(
+      "finish_is_told",
+      absl::StrCat(Name(record), ": after ", used.output_tokens, " of ",
+                   record.answer.tokens.size(), " tokens the delta says finish ",
+                   static_cast<int>(delta.finish), ", usage ", delta.usage.prompt_tokens, " + ",
+                   delta.usage.output_tokens, ", and ", scores, " prompt logprobs have come"));
 }
 
 void CheckNotEnded(World& world, const RequestRecord& record, const std::string& what) {
   if (!record.end.has_value()) return;
-  world.Violate("ends_once", absl::StrCat(Name(record), " has ended with ",
-                                          record.end->ToString(), "; then comes ", what));
+  world.Violate("ends_once", absl::StrCat(Name(record), " has ended with ", record.end->ToString(),
+                                          "; then comes ", what));
 }
 
 void CheckEndFits(World& world, const RequestRecord& record, const absl::Status& status) {
   if (status.ok() == record.finished) return;
   world.Violate("ends_once", absl::StrCat(Name(record), " ends with ", status.ToString(), " after ",
-                                          record.tokens, " tokens, ",
-                                          record.finished ? "" : "not ", "the last one"));
+                                          record.tokens, " tokens, ", record.finished ? "" : "not ",
+                                          "the last one"));
 }
 
 void CheckFailureCode(World& world, const RequestRecord& record, const absl::Status& status) {
@@ -105,10 +104,10 @@ void CheckFailureCause(World& world, const RequestRecord& record, const absl::St
                 absl::StrCat(Name(record), " ends with ", status.ToString()));
 }
 
-void CheckEndsInTime(World& world, const RequestRecord& record) {
+void CheckEndsInTime(World& world, const RequestRecord& record, Duration patience) {
   if (record.end.has_value()) return;
   const Time now = world.events.now();
-  Time bound = record.arrived + kInAll;
+  Time bound = record.arrived + patience;
   const Time deadline = record.request.deadline;
   if (deadline != kNever) bound = std::min(bound, deadline + kAfterDeadline);
   if (record.cancelled_at) bound = std::min(bound, *record.cancelled_at + kAfterDeadline);

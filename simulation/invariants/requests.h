@@ -1,5 +1,5 @@
-// requests.h: what a client may get: the reference's tokens, one end, in time, and no failure without
-// a cause.
+// requests.h: what a client may get: the reference's tokens, one end, in time, and no failure
+// without a cause.
 #pragma once
 
 #include <optional>
@@ -20,17 +20,17 @@ struct RequestRecord {
   Answer answer;            // what it must be
   Time arrived{};
   std::optional<Time> cancelled_at;  // by the client
-  bool probe = false;       // sent to a cluster that is whole: it must succeed
-  size_t tokens = 0;        // that have come
+  bool probe = false;                // sent to a cluster that is whole: it must succeed
+  size_t tokens = 0;                 // that have come
   size_t prompt_logprobs = 0;
-  bool finished = false;    // the delta with the finish reason has come
+  bool finished = false;  // the delta with the finish reason has come
   std::optional<absl::Status> end;
 };
 
 // Each looks at one invariant, before the record takes in what came.
 
-// tokens_equal_reference: ids, logprobs, alternatives and prompt logprobs, bit by bit; also those of
-// requests that fail later.
+// tokens_equal_reference: ids, logprobs, alternatives and prompt logprobs, bit by bit; also those
+// of requests that fail later.
 void CheckTokens(World& world, const RequestRecord& record, const Delta& delta);
 // finish_is_told: the last delta, and only that, says why it ended and what was used.
 void CheckFinish(World& world, const RequestRecord& record, const Delta& delta);
@@ -44,6 +44,6 @@ void CheckFailureCode(World& world, const RequestRecord& record, const absl::Sta
 // nothing fails but by the client's own wish.
 void CheckFailureCause(World& world, const RequestRecord& record, const absl::Status& status);
 // ends_in_time: within a bound of its deadline, of its cancellation, or of its arrival. No hangs.
-void CheckEndsInTime(World& world, const RequestRecord& record);
+void CheckEndsInTime(World& world, const RequestRecord& record, Duration patience);
 
 }  // namespace expertmesh::simulation

@@ -6,14 +6,14 @@ namespace expertmesh::simulation {
 
 void TermWatch::OnReport(Process& worker, const Report& report) {
   Seen& seen = seen_[worker.label()];
-  const bool forward = report.highest_term >= seen.term && report.epoch >= seen.epoch &&
-                       report.number > seen.number;
+  const bool forward =
+      report.highest_term >= seen.term && report.epoch >= seen.epoch && report.number > seen.number;
   if (!forward) {
     worker.world().Violate(
         "terms_never_go_back",
         absl::StrCat(worker.label(), " reports term ", report.highest_term, ", epoch ",
-                     ToString(report.epoch), ", number ", report.number, " after ", seen.term,
-                     ", ", ToString(seen.epoch), ", ", seen.number));
+                     ToString(report.epoch), ", number ", report.number, " after ", seen.term, ", ",
+                     ToString(seen.epoch), ", ", seen.number));
   }
   seen = {report.highest_term, report.epoch, report.number};
 }

@@ -71,9 +71,8 @@ Network::Fate Network::DrawFate(HostId from, HostId to, Traffic traffic) {
   if (Blocked(from, to) || chance.Chance(quality.loss)) return fate;
   fate.copies = chance.Chance(quality.duplicate) ? 2 : 1;
   for (int i = 0; i < fate.copies; ++i) {
-    fate.delay[i] = chance.Chance(quality.slow)
-                        ? chance.Skewed(kShortestDelay, quality.slow_most)
-                        : DrawDelay();
+    fate.delay[i] = chance.Chance(quality.slow) ? chance.Skewed(kShortestDelay, quality.slow_most)
+                                                : DrawDelay();
   }
   return fate;
 }
@@ -83,8 +82,7 @@ void Network::SendPacket(HostId from, HostId to, Task arrive) {
   world_->events.After(DrawDelay(), std::move(arrive));
 }
 
-void Network::Dial(const std::shared_ptr<Socket>& mine, const std::string& address,
-                   Accept accept) {
+void Network::Dial(const std::shared_ptr<Socket>& mine, const std::string& address, Accept accept) {
   auto host = address_hosts_.find(address);
   const HostId from = mine->host();
   const HostId to = host == address_hosts_.end() ? from : host->second;

@@ -1,8 +1,8 @@
 // network.h: what lies between the processes: delay, and whatever else the faults of a run make of
 // it. It carries closures: what a packet does is run in its receiver's loop.
 //
-// Handshakes, goodbyes and resets are lost only in a partition (a kernel sends them again); messages
-// suffer what the quality of their traffic says.
+// Handshakes, goodbyes and resets are lost only in a partition (a kernel sends them again);
+// messages suffer what the quality of their traffic says.
 #pragma once
 
 #include <array>
@@ -26,11 +26,11 @@ enum class Traffic { kData, kControl, kClient, kHandshake };
 struct Quality {
   double loss = 0;
   double duplicate = 0;
-  double slow = 0;          // takes up to slow_most, and so is overtaken
+  double slow = 0;  // takes up to slow_most, and so is overtaken
   Duration slow_most{};
-  double stale = 0;         // data: a message of an earlier channel comes out of this one
-  double broken = 0;        // in-order streams: the connection breaks instead
-  bool reorder = false;     // control: links give up their order
+  double stale = 0;      // data: a message of an earlier channel comes out of this one
+  double broken = 0;     // in-order streams: the connection breaks instead
+  bool reorder = false;  // control: links give up their order
 };
 
 class Network {

@@ -16,10 +16,7 @@ constexpr Duration kNoDeadline = Duration::max();
 // ---- the front door's end
 
 SimPort::SimPort(Network* network, Process* process, std::string name, std::string address)
-    : network_(network),
-      process_(process),
-      name_(std::move(name)),
-      address_(std::move(address)) {}
+    : network_(network), process_(process), name_(std::move(name)), address_(std::move(address)) {}
 
 SimPort::~SimPort() {
   for (auto& [id, call] : calls_) {
@@ -107,8 +104,7 @@ class RequestServer::Session final : public GenerationListener {
     socket_->SendInOrder(Traffic::kClient, [call = call_, shared] { call->OnDelta(*shared); });
   }
   void OnEnd(RequestId id, absl::Status status) override {
-    socket_->SendInOrder(Traffic::kClient,
-                         [call = call_, status] { call->End(status); });
+    socket_->SendInOrder(Traffic::kClient, [call = call_, status] { call->End(status); });
     // The table's entry is this: not from inside it.
     server_->process_->Post([server = server_, id] { server->sessions_.erase(id); });
   }

@@ -25,7 +25,8 @@ class SimPort final : public AttentionPort {
 
  private:
   friend class RequestServer;
-  // One request. The front door's half is used in the coordinator's loop, `server*` in the worker's.
+  // One request. The front door's half is used in the coordinator's loop, `server*` in the
+  // worker's.
   struct Call {
     SimPort* port = nullptr;  // null when the port is gone
     RequestId id = 0;

@@ -21,10 +21,9 @@ SimTransport::~SimTransport() = default;
 // A channel whose socket breaks is closed, and its endpoint told.
 void SimTransport::Watch(const std::shared_ptr<SimChannel>& channel) {
   channels_[channel->id()] = channel;
-  channel->socket_->OnClosed(
-      [weak = std::weak_ptr<SimChannel>(channel)](const absl::Status& why) {
-        if (std::shared_ptr<SimChannel> closed = weak.lock()) closed->Finish(why);
-      });
+  channel->socket_->OnClosed([weak = std::weak_ptr<SimChannel>(channel)](const absl::Status& why) {
+    if (std::shared_ptr<SimChannel> closed = weak.lock()) closed->Finish(why);
+  });
 }
 
 // ---- dialling side
@@ -34,8 +33,7 @@ std::shared_ptr<Channel> SimTransport::Open(absl::string_view address,
   CHECK(hello_.has_value(), "SetHello comes before the first Open");
   auto socket = std::make_shared<Socket>(network_, process_);
   process_->Adopt(socket);
-  auto channel =
-      std::make_shared<SimChannel>(this, next_id_++, socket, network_->NextConnection());
+  auto channel = std::make_shared<SimChannel>(this, next_id_++, socket, network_->NextConnection());
   Watch(channel);
   process_->world().Log(process_->label(), "dials ", expected.name, " ",
                         ToString(expected.incarnation));

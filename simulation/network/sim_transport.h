@@ -49,7 +49,7 @@ class SimChannel final : public Channel, public std::enable_shared_from_this<Sim
   State state_ = State::kOpening;
   bool finished_ = false;
   std::vector<std::shared_ptr<Outgoing>> queued_;  // Send has been called, `sent` has not
-  int in_flight_ = 0;  // not taken by the peer
+  int in_flight_ = 0;                              // not taken by the peer
 };
 
 class SimTransport final : public Transport {

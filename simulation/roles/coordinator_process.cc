@@ -7,7 +7,8 @@
 namespace expertmesh::simulation {
 namespace {
 
-// As the real one: distinct from one start of a coordinator to the next, whatever is known of terms.
+// As the real one: distinct from one start of a coordinator to the next, whatever is known of
+// terms.
 uint64_t NumberOfThisStart(const World& world) {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(world.events.now().time_since_epoch())

@@ -30,8 +30,7 @@ ExpertNodeOptions OptionsFor(const ProcessIdentity& who, const StubModel& model,
 
 ExpertProcess::ExpertProcess(World* world, Monitor* monitor, Network* network,
                              ProcessIdentity identity, std::string coordinator_address,
-                             OnExit on_exit, const StubModel& model,
-                             const ExpertSettings& settings)
+                             OnExit on_exit, const StubModel& model, const ExpertSettings& settings)
     : WorkerProcess(world, monitor, network, std::move(identity), std::move(coordinator_address),
                     std::move(on_exit)),
       compute_(model, settings.pace, this, [this](uint64_t token) { OnComputed(token); }),

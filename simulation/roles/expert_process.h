@@ -26,7 +26,7 @@ class ExpertProcess final : public WorkerProcess {
   const WorkerNode* worker_node() const override { return node_.get(); }
   absl::Status Judge(const Hello& peer) override;
   void Discard() override;
-  void FailNextLoad() { compute_.FailNextLoad(); }
+  void FailNextLoad(bool fail) { compute_.FailNextLoad(fail); }
 
  private:
   WorkerNode* node() override { return node_.get(); }

@@ -49,8 +49,8 @@ void WorkerProcess::OnLinkUp() {
 void WorkerProcess::OnCommand(Command command) {
   if (world().log.on()) {
     world().Log(label(), "command ", command.term, "/", command.number, " as ",
-                ToString(command.incarnation), command.fenced.empty() ? "" : ", fenced: ",
-                command.fenced,
+                ToString(command.incarnation),
+                command.fenced.empty() ? "" : ", fenced: ", command.fenced,
                 command.topology == nullptr
                     ? ""
                     : absl::StrCat(", topology ", ToString(command.topology->epoch)));
@@ -64,9 +64,8 @@ void WorkerProcess::OnLinkDown(absl::Status why) {
 }
 
 SentCallback WorkerProcess::SentToken(uint64_t token) {
-  return [this, token](const absl::Status&) {
-    Post([this, token] { node()->OnSent(token, now()); });
-  };
+  return
+      [this, token](const absl::Status&) { Post([this, token] { node()->OnSent(token, now()); }); };
 }
 
 void WorkerProcess::Exit(const absl::Status& why) {

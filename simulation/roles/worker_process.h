@@ -13,10 +13,7 @@
 
 namespace expertmesh::simulation {
 
-class WorkerProcess : public Process,
-                      public Endpoint,
-                      public ControlLinkListener,
-                      public NodeHost {
+class WorkerProcess : public Process, public Endpoint, public ControlLinkListener, public NodeHost {
  public:
   // `on_exit` is called when this life ends by itself, after it is dead.
   using OnExit = std::function<void(WorkerProcess* process, const absl::Status& why)>;

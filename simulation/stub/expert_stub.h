@@ -1,5 +1,5 @@
-// expert_stub.h: the expert worker's compute half with the stub model. Rows are read and written when
-// their time has come, so memory that is given back too early shows.
+// expert_stub.h: the expert worker's compute half with the stub model. Rows are read and written
+// when their time has come, so memory that is given back too early shows.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@ class ExpertStub final : public ExpertCompute {
   void LoadProgress(uint64_t* loaded, uint64_t* wanted) const override { *loaded = *wanted = 0; }
   void Run(int32_t layer, absl::Span<const PassRow> rows, uint64_t token) override;
 
-  void FailNextLoad() { fail_load_ = true; }
+  void FailNextLoad(bool fail) { fail_load_ = fail; }
 
  private:
   void RunRows();

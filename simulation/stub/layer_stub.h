@@ -1,8 +1,9 @@
 // layer_stub.h: the attention worker's compute half with the stub model.
 //
 // As on a real stream, work that is put does not happen at once: everything before a Notify runs
-// when its time has come, just before OnComputed. Results are poisoned as soon as nobody has a right
-// to them, so that reading too early, too late, or rows that never came shows as wrong tokens.
+// when its time has come, just before OnComputed. Results are poisoned as soon as nobody has a
+// right to them, so that reading too early, too late, or rows that never came shows as wrong
+// tokens.
 #pragma once
 
 #include <functional>

@@ -30,7 +30,6 @@ struct StubModel {
   static StubModel Draw(Random& chance);
   ModelIdentity Identity() const;
 
-
   StubRow Embed(int32_t token) const;
   // What the latent cache keeps of one position in one layer.
   uint64_t Latent(int32_t layer, const StubRow& x) const;

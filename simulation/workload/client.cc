@@ -12,6 +12,7 @@ namespace {
 
 constexpr Duration kPatrolPeriod = std::chrono::seconds(1);
 constexpr std::chrono::milliseconds kRetryAfterLoss{1000};
+constexpr int64_t kLongestProbe = 6;
 
 // What a client library makes of a connection that breaks, or that nobody takes.
 absl::Status NoCoordinator() {
@@ -20,8 +21,8 @@ absl::Status NoCoordinator() {
 
 }  // namespace
 
-Client::Client(World* world, Cluster* cluster, const StubModel& model)
-    : world_(world), cluster_(cluster), model_(model) {
+Client::Client(World* world, Cluster* cluster, const StubModel& model, Duration patience)
+    : world_(world), cluster_(cluster), model_(model), patience_(patience) {
   world_->events.After(kPatrolPeriod, [this] { Patrol(); });
 }
 
@@ -34,7 +35,7 @@ void Client::Send(const RequestPlan& plan) {
 void Client::SendProbes(int count) {
   for (int i = 0; i < count; ++i) {
     RequestPlan plan;
-    plan.request = DrawRequest(world_->workload_chance, model_);
+    plan.request = DrawRequest(world_->workload_chance, model_, kLongestProbe);
     Submit(std::move(plan), /*probe=*/true);
   }
 }
@@ -92,8 +93,8 @@ void Client::OnDelta(RequestId id, Delta delta) {
 void Client::OnEnd(RequestId id, absl::Status status) {
   RequestRecord& record = records_[id - 1].record;
   if (world_->log.on()) {
-    world_->Log("client", "request ", id, " ends after ", record.tokens, " tokens: ",
-                status.ToString());
+    world_->Log("client", "request ", id, " ends after ", record.tokens,
+                " tokens: ", status.ToString());
   }
   CheckNotEnded(*world_, record, "an end");
   CheckEndFits(*world_, record, status);
@@ -103,7 +104,7 @@ void Client::OnEnd(RequestId id, absl::Status status) {
 }
 
 void Client::Patrol() {
-  for (const Pending& pending : records_) CheckEndsInTime(*world_, pending.record);
+  for (const Pending& pending : records_) CheckEndsInTime(*world_, pending.record, patience_);
   world_->events.After(kPatrolPeriod, [this] { Patrol(); });
 }
 

@@ -1,5 +1,5 @@
-// client.h: the clients of one run: they send what the plan says, and hold what they get against the
-// invariants of requests.
+// client.h: the clients of one run: they send what the plan says, and hold what they get against
+// the invariants of requests.
 #pragma once
 
 #include <deque>
@@ -17,7 +17,7 @@ class Cluster;
 
 class Client final : private GenerationListener {
  public:
-  Client(World* world, Cluster* cluster, const StubModel& model);
+  Client(World* world, Cluster* cluster, const StubModel& model, Duration patience);
   ~Client() override;
 
   void Send(const RequestPlan& plan);
@@ -45,6 +45,7 @@ class Client final : private GenerationListener {
   World* world_;
   Cluster* cluster_;
   const StubModel& model_;
+  const Duration patience_;
   std::deque<Pending> records_;  // by id, from 1
 };
 

@@ -6,20 +6,17 @@
 namespace expertmesh::simulation {
 namespace {
 
-constexpr int64_t kMostRequests = 24;
-constexpr int64_t kLongestPrompt = 20;
-constexpr int64_t kLongestOutput = 16;
 constexpr Duration kShortestTerm = std::chrono::milliseconds(1);
 constexpr Duration kLongestTerm = std::chrono::seconds(4);
 
 }  // namespace
 
-GenerateRequest DrawRequest(Random& chance, const StubModel& model) {
+GenerateRequest DrawRequest(Random& chance, const StubModel& model, int64_t longest) {
   const auto token = [&] { return static_cast<int32_t>(chance.Below(model.vocabulary)); };
   GenerateRequest request;
-  const int64_t prompt = 1 + chance.Below(chance.Between(1, kLongestPrompt));
+  const int64_t prompt = 1 + chance.Below(chance.Between(1, longest));
   for (int64_t i = 0; i < prompt; ++i) request.prompt.push_back(token());
-  request.max_tokens = static_cast<int32_t>(chance.Between(1, kLongestOutput));
+  request.max_tokens = static_cast<int32_t>(chance.Between(1, longest));
   request.ignore_eos = chance.Chance(0.5);
   if (chance.Chance(0.2)) request.stop_token_ids = {token(), token()};
   request.logprobs = true;
@@ -28,15 +25,16 @@ GenerateRequest DrawRequest(Random& chance, const StubModel& model) {
   return request;
 }
 
-std::vector<RequestPlan> DrawRequests(Random& chance, const StubModel& model, Duration busy) {
+std::vector<RequestPlan> DrawRequests(Random& chance, const StubModel& model, Duration busy,
+                                      int64_t most, int64_t longest) {
   std::vector<RequestPlan> plans;
-  const int64_t count = chance.Between(3, kMostRequests);
+  const int64_t count = chance.Between(2, most);
   Duration at = chance.Between(Duration(0), busy);
   for (int64_t i = 0; i < count; ++i) {
     if (!chance.Chance(0.4)) at = chance.Between(Duration(0), busy);  // else: with the one before
     RequestPlan plan;
     plan.at = at;
-    plan.request = DrawRequest(chance, model);
+    plan.request = DrawRequest(chance, model, longest);
     if (chance.Chance(0.25)) plan.deadline = chance.Skewed(kShortestTerm, kLongestTerm);
     if (chance.Chance(0.15)) plan.cancel = chance.Skewed(kShortestTerm, kLongestTerm);
     plans.push_back(std::move(plan));

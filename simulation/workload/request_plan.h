@@ -17,10 +17,12 @@ struct RequestPlan {
   Duration cancel{};        // from `at`; zero: never
 };
 
-// Requests of random prompts and lengths, some with deadlines, some cancelled; alone and in bursts.
-std::vector<RequestPlan> DrawRequests(Random& chance, const StubModel& model, Duration busy);
+// At most `most` requests of random prompts and lengths up to `longest`, some with deadlines, some
+// cancelled; alone and in bursts.
+std::vector<RequestPlan> DrawRequests(Random& chance, const StubModel& model, Duration busy,
+                                      int64_t most, int64_t longest);
 
 // One that nothing stands in the way of.
-GenerateRequest DrawRequest(Random& chance, const StubModel& model);
+GenerateRequest DrawRequest(Random& chance, const StubModel& model, int64_t longest);
 
 }  // namespace expertmesh::simulation

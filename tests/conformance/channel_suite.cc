@@ -156,6 +156,11 @@ bool Fates::Has(size_t token) const {
   return fates_.count(token) != 0;
 }
 
+size_t Fates::count() const {
+  MutexLock lock(mutex_);
+  return fates_.size();
+}
+
 Matrix::Matrix(uint32_t rows_of, uint32_t elements_of, uint64_t seed)
     : rows(rows_of), elements(elements_of), bytes(size_t{rows_of} * elements_of * 4) {
   std::mt19937_64 random(seed);

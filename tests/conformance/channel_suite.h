@@ -95,6 +95,7 @@ class Fates {
   void WaitAll(size_t count);  // tokens 0 to count - 1
   absl::Status Of(size_t token) const;
   bool Has(size_t token) const;
+  size_t count() const;  // of fates so far
 
  private:
   mutable Mutex mutex_;
