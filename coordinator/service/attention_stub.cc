@@ -132,8 +132,11 @@ GrpcAttentionPort::~GrpcAttentionPort() {
     for (const auto& [id, call] : calls_) calls.push_back(call);
   }
   for (const auto& call : calls) call->Detach();
+  // A call refers to its channel, and gRPC cannot bear that the last reference to a channel goes in
+  // one of its own callbacks: so calls are not only to be done but gone before channel_ goes.
+  calls.clear();
   MutexLock lock(mutex_);
-  while (!calls_.empty()) forgotten_.wait(lock.native());
+  while (live_calls_ > 0) gone_.wait(lock.native());
 }
 
 void GrpcAttentionPort::Start(RequestId id, GenerateRequest request,
@@ -143,6 +146,7 @@ void GrpcAttentionPort::Start(RequestId id, GenerateRequest request,
     MutexLock lock(mutex_);
     const bool added = calls_.emplace(id, call).second;
     CHECK(added, "a request's number is never reused");
+    ++live_calls_;
   }
   call->Start();
 }
@@ -159,12 +163,17 @@ void GrpcAttentionPort::Cancel(RequestId id) {
 }
 
 void GrpcAttentionPort::Forget(RequestId id) {
-  std::shared_ptr<Call> call;  // destroyed after the lock is gone
+  std::shared_ptr<Call> call;
+  {
+    MutexLock lock(mutex_);
+    auto found = calls_.find(id);
+    call = std::move(found->second);
+    calls_.erase(found);
+  }
+  call.reset();
   MutexLock lock(mutex_);
-  auto found = calls_.find(id);
-  call = std::move(found->second);
-  calls_.erase(found);
-  forgotten_.notify_all();
+  --live_calls_;
+  gone_.notify_all();
 }
 
 AttentionPortFactory GrpcAttentionPorts() {

@@ -36,8 +36,9 @@ class GrpcAttentionPort final : public AttentionPort {
   const std::string name_;
   const std::shared_ptr<grpc::Channel> channel_;
   Mutex mutex_;
-  std::condition_variable forgotten_;
+  std::condition_variable gone_;
   std::unordered_map<RequestId, std::shared_ptr<Call>> calls_ ABSL_GUARDED_BY(mutex_);
+  int live_calls_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 // Ports by the address that the worker reported.

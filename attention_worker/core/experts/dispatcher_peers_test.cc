@@ -150,6 +150,21 @@ TEST(DispatcherPeers, LetsAWorkerThatLeftTheTopologyFinishItsCalls) {
   EXPECT_FALSE(rig.dispatcher.busy());
 }
 
+TEST(DispatcherPeers, ForgetsAWorkerThatLeftTheTopologyWhenItsChannelCloses) {
+  DispatcherRig rig;
+  rig.OpenTwo();
+  rig.Dispatch({0, 1});
+  rig.Adopt({rig.Expert("e1", 2, 3)}, 10);
+  rig.dispatcher.OnClosed(rig.transport.To("e0")->id(), absl::UnavailableError("reset"),
+                          TestTime(11));
+  EXPECT_THAT(rig.lost, ElementsAre(Key(0)));
+  const size_t opened = rig.transport.channels.size();
+  rig.dispatcher.Tick(TestTime(12));
+  rig.dispatcher.Tick(TestTime(60000));
+  EXPECT_EQ(rig.transport.channels.size(), opened) << "nobody dials it again";
+  EXPECT_EQ(rig.dispatcher.NextWakeup(), kNever);
+}
+
 TEST(DispatcherPeers, AsksNothingNewOfAWorkerThatLeftTheTopology) {
   DispatcherRig rig;
   rig.OpenTwo();

@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+#include <set>
+
 #include "attention_worker/core/experts/test_rig.h"
 #include "common/status.h"
 
@@ -184,9 +187,13 @@ TEST(Dispatcher, IgnoresACombineOfACallThatItDoesNotKnow) {
   DispatcherRig rig;
   rig.OpenTwo();
   rig.Dispatch({0, 1});
-  Message combine = rig.Combine(rig.transport.To("e0")->dispatches[0]);
-  combine.header.call.sequence += 1000;
-  rig.dispatcher.OnMessage(rig.transport.To("e0")->id(), std::move(combine), TestTime(1));
+  rig.DeliverSent();
+  for (uint64_t unknown = 1000; unknown < 1010; ++unknown) {
+    Message combine = rig.Combine(rig.transport.To("e0")->dispatches[0]);
+    combine.header.call.sequence += unknown;
+    rig.dispatcher.OnMessage(rig.transport.To("e0")->id(), std::move(combine), TestTime(1));
+  }
+  EXPECT_TRUE(rig.dispatcher.busy());
   EXPECT_EQ(rig.dispatcher.calls_out(), 1u);
 }
 
@@ -196,12 +203,12 @@ TEST(Dispatcher, IgnoresACombineThatComesAgain) {
   rig.Dispatch({0, 2});
   const SentMessage first = rig.transport.To("e0")->dispatches[0];
   const ChannelId e0 = rig.transport.To("e0")->id();
+  rig.DeliverSent();
   for (int i = 0; i < 3; ++i) {
     rig.dispatcher.OnMessage(e0, rig.Combine(first), TestTime(1));
     EXPECT_TRUE(rig.dispatcher.busy()) << "e1 has not answered";
   }
   rig.Answer("e1");
-  rig.DeliverSent();
   EXPECT_FALSE(rig.dispatcher.busy());
   rig.Dispatch({1, 3}, 10, {}, 2);
   rig.dispatcher.OnMessage(e0, rig.Combine(first), TestTime(11));  // of the layer before
@@ -271,6 +278,36 @@ TEST(Dispatcher, LosesTheRowsThatCannotBeSentAndTheChannel) {
     rig.DeliverSent();
     EXPECT_FALSE(rig.dispatcher.busy());
     EXPECT_EQ(rig.Slot(0, 1), rig.Of(0, 2)) << "the other worker was asked";
+  }
+}
+
+// Calls reuse the memory of ended ones; nothing of one layer may be left over in another.
+TEST(Dispatcher, KeepsLayersApartWhateverTheirShapes) {
+  for (uint32_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    DispatcherRig rig;
+    rig.OpenTwo();
+    for (int layer = 0; layer < 20; ++layer) {
+      const size_t rows = random() % 6;
+      std::vector<int32_t> experts;
+      std::vector<uint8_t> skip;
+      for (size_t slot = 0; slot < rows * 2; ++slot) {
+        experts.push_back(static_cast<int32_t>(random() % (layer % 3 == 0 ? 2 : 4)));
+      }
+      for (size_t row = 0; row < rows; ++row) skip.push_back(random() % 4 == 0);
+      for (auto& channel : rig.transport.channels) channel->dispatches.clear();
+      rig.Dispatch(experts, 0, skip);
+      for (const char* name : {"e0", "e1"}) {
+        if (!rig.transport.To(name)->dispatches.empty()) rig.Answer(name);
+      }
+      rig.DeliverSent();
+      ASSERT_FALSE(rig.dispatcher.busy());
+      for (size_t slot = 0; slot < rows * 2; ++slot) {
+        const size_t row = slot / 2;
+        ASSERT_EQ(rig.Slot(row, slot % 2), skip[row] ? kZero : rig.Of(row, experts[slot]));
+      }
+    }
   }
 }
 
