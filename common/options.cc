@@ -48,8 +48,9 @@ void AddListenFlags(CLI::App& app, ListenFlags* flags) {
 
 void AddWorkerFlags(CLI::App& app, WorkerFlags* flags) {
   flags->threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  app.add_option("--name", flags->name,
-                 "this worker's name, unique in the fleet; a newer life of a name replaces the older")
+  app.add_option(
+         "--name", flags->name,
+         "this worker's name, unique in the fleet; a newer life of a name replaces the older")
       ->required()
       ->group("Fleet");
   app.add_option("--coordinator", flags->coordinator, "HOST:PORT of the coordinator")
@@ -75,13 +76,12 @@ void AddWorkerFlags(CLI::App& app, WorkerFlags* flags) {
   AddNumber(app, "--threads", &flags->threads, 1, kMaxThreads, "compute threads")->group("Compute");
 }
 
-CLI::Option* AddMilliseconds(CLI::App& app, const std::string& flag, Duration* duration, int64_t low,
-                             int64_t high, const std::string& help) {
+CLI::Option* AddMilliseconds(CLI::App& app, const std::string& flag, Duration* duration,
+                             int64_t low, int64_t high, const std::string& help) {
   const auto count = std::chrono::duration_cast<std::chrono::milliseconds>(*duration).count();
   return app
       .add_option_function<int64_t>(
-          flag,
-          [duration](const int64_t& ms) { *duration = std::chrono::milliseconds(ms); }, help)
+          flag, [duration](const int64_t& ms) { *duration = std::chrono::milliseconds(ms); }, help)
       ->check(CLI::Range(low, high))
       ->default_str(std::to_string(count));
 }

@@ -38,14 +38,14 @@ struct WorkerFlags {
   std::string coordinator;  // address
   std::string advertise;    // empty: what is listened on
   std::string isa = "auto";
-  bool widen = false;       // --dtype f32
+  bool widen = false;  // --dtype f32
   int threads = 1;
 };
 void AddWorkerFlags(CLI::App& app, WorkerFlags* flags);
 
 // A flag in milliseconds; `flag` ends in "-ms". The value of `duration` is its default.
-CLI::Option* AddMilliseconds(CLI::App& app, const std::string& flag, Duration* duration, int64_t low,
-                             int64_t high, const std::string& help);
+CLI::Option* AddMilliseconds(CLI::App& app, const std::string& flag, Duration* duration,
+                             int64_t low, int64_t high, const std::string& help);
 
 // A whole number from `low` to `high`.
 template <typename T>

@@ -18,9 +18,9 @@ constexpr size_t kMaxHostBytes = 253;      // of a DNS name
 constexpr size_t kMaxUnixPathBytes = 107;  // of sockaddr_un, with its zero
 
 absl::Status NotAnAddress(absl::string_view text, absl::string_view why) {
-  return absl::InvalidArgumentError(absl::StrCat(
-      "\"", text.substr(0, 300), "\" is not an address: ", why,
-      "; give HOST:PORT, [IPv6]:PORT or unix:PATH"));
+  return absl::InvalidArgumentError(absl::StrCat("\"", text.substr(0, 300),
+                                                 "\" is not an address: ", why,
+                                                 "; give HOST:PORT, [IPv6]:PORT or unix:PATH"));
 }
 
 bool IsHostCharacter(char c) { return absl::ascii_isalnum(c) || c == '.' || c == '-' || c == '_'; }
@@ -100,7 +100,8 @@ absl::Status CheckListenAddress(absl::string_view text, bool allow_insecure) {
   const Address& address = *parsed;
   if (allow_insecure || IsLoopback(address)) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
-      "--listen ", text, " can be reached from other machines, and this version has no TLS: anyone "
+      "--listen ", text,
+      " can be reached from other machines, and this version has no TLS: anyone "
       "there could use and change the fleet. Listen on loopback (127.0.0.0/8, ::1, localhost, "
       "unix:), or pass --allow-insecure-listen where the network itself keeps others out"));
 }

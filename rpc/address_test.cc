@@ -21,10 +21,26 @@ TEST(Address, ReadsItsThreeForms) {
 }
 
 TEST(Address, RefusesEverythingElse) {
-  for (const char* text :
-       {"", ":", ":80", "host", "host:", "host:x", "host:65536", "host:-1", "host: 80", "::1:80",
-        "[::1]80", "[::1]", "[host]:80", "ho st:80", "dns:///host:80", "ipv4:127.0.0.1:80", "unix:",
-        "*:80", "host:99999999999999999999", "a/b:1"}) {
+  for (const char* text : {"",
+                           ":",
+                           ":80",
+                           "host",
+                           "host:",
+                           "host:x",
+                           "host:65536",
+                           "host:-1",
+                           "host: 80",
+                           "::1:80",
+                           "[::1]80",
+                           "[::1]",
+                           "[host]:80",
+                           "ho st:80",
+                           "dns:///host:80",
+                           "ipv4:127.0.0.1:80",
+                           "unix:",
+                           "*:80",
+                           "host:99999999999999999999",
+                           "a/b:1"}) {
     EXPECT_EQ(ParseAddress(text).status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
   EXPECT_FALSE(ParseAddress(std::string(254, 'h') + ":1").ok());
@@ -37,9 +53,9 @@ TEST(Address, ListensOnLoopbackOnly) {
                            "localhost:1", "LocalHost:1", "unix:/x"}) {
     EXPECT_TRUE(CheckListenAddress(text, false).ok()) << text;
   }
-  for (const char* text : {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "128.0.0.1:1", "126.0.0.1:1",
-                           "127.0.0.1.example:1", "localhost.example:1", "127.1:1",
-                           "[::ffff:127.0.0.1]:1", "[fe80::1]:1", "2130706433:1"}) {
+  for (const char* text :
+       {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "128.0.0.1:1", "126.0.0.1:1", "127.0.0.1.example:1",
+        "localhost.example:1", "127.1:1", "[::ffff:127.0.0.1]:1", "[fe80::1]:1", "2130706433:1"}) {
     const absl::Status status = CheckListenAddress(text, false);
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << text;
     EXPECT_THAT(std::string(status.message()), HasSubstr("--allow-insecure-listen"));

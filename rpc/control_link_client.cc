@@ -2,8 +2,6 @@
 
 #include <grpcpp/client_context.h>
 
-#include <algorithm>
-#include <condition_variable>
 #include <optional>
 #include <utility>
 
@@ -17,10 +15,14 @@ namespace expertmesh {
 
 // One Join call. Owns itself from Open until OnDone, so that letting go of it does not wait for the
 // network; the listener is only called while `listener_` is set, under callback_mutex_.
+//
+// A call refers to its channel, and gRPC cannot bear that the last reference to a channel goes in
+// one of its own callbacks. So the link, which holds the channel too, waits in Stop until its
+// streams are not only done but gone.
 class GrpcControlLink::Stream final : public grpc::ClientBidiReactor<v1::Report, v1::Command> {
  public:
-  Stream(const std::shared_ptr<grpc::Channel>& channel, ControlLinkListener* listener)
-      : stub_(v1::Coordinator::NewStub(channel)), listener_(listener) {}
+  Stream(GrpcControlLink* link, ControlLinkListener* listener)
+      : link_(link), stub_(v1::Coordinator::NewStub(link->channel_)), listener_(listener) {}
 
   void Open(std::shared_ptr<Stream> self) {
     self_ = std::move(self);
@@ -59,16 +61,6 @@ class GrpcControlLink::Stream final : public grpc::ClientBidiReactor<v1::Report,
       listener_ = nullptr;
     }
     context_.TryCancel();
-  }
-
-  bool done() {
-    MutexLock lock(mutex_);
-    return done_;
-  }
-
-  void WaitDone() {
-    MutexLock lock(mutex_);
-    while (!done_) done_changed_.wait(lock.native());
   }
 
  private:
@@ -112,10 +104,10 @@ class GrpcControlLink::Stream final : public grpc::ClientBidiReactor<v1::Report,
       if (!why_.ok()) why = why_;
     }
     Tell([&](ControlLinkListener* listener) { listener->OnLinkDown(std::move(why)); });
+    GrpcControlLink* const link = link_;
     std::shared_ptr<Stream> self = std::move(self_);
-    MutexLock lock(mutex_);
-    done_ = true;
-    done_changed_.notify_all();
+    self.reset();  // may delete this
+    link->OnStreamGone();
   }
 
   // A command whose sets fit the model that this worker reported.
@@ -140,6 +132,7 @@ class GrpcControlLink::Stream final : public grpc::ClientBidiReactor<v1::Report,
     if (listener_ != nullptr) callback(listener_);
   }
 
+  GrpcControlLink* const link_;
   const std::unique_ptr<v1::Coordinator::Stub> stub_;
   grpc::ClientContext context_;
   v1::Command command_;  // of the read in flight
@@ -150,13 +143,11 @@ class GrpcControlLink::Stream final : public grpc::ClientBidiReactor<v1::Report,
   ControlLinkListener* listener_ ABSL_GUARDED_BY(callback_mutex_);
 
   Mutex mutex_;
-  std::condition_variable done_changed_;
   std::optional<v1::Report> waiting_ ABSL_GUARDED_BY(mutex_);
   ExpertGrid grid_ ABSL_GUARDED_BY(mutex_);
   bool open_ ABSL_GUARDED_BY(mutex_) = false;    // bound to a call
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;  // no new write may start
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool done_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status why_ ABSL_GUARDED_BY(mutex_);
 };
 
@@ -170,10 +161,11 @@ GrpcControlLink::~GrpcControlLink() { Stop(); }
 
 void GrpcControlLink::Connect(ControlLinkListener* listener) {
   LetGoOfStream();
-  auto stream = std::make_shared<Stream>(channel_, listener);
+  auto stream = std::make_shared<Stream>(this, listener);
   {
     MutexLock lock(mutex_);
     stream_ = stream;
+    ++live_streams_;
   }
   stream->Open(stream);
 }
@@ -189,12 +181,8 @@ void GrpcControlLink::Send(const Report& report) {
 
 void GrpcControlLink::Stop() {
   LetGoOfStream();
-  std::vector<std::shared_ptr<Stream>> ending;
-  {
-    MutexLock lock(mutex_);
-    ending.swap(ending_);
-  }
-  for (const auto& stream : ending) stream->WaitDone();
+  MutexLock lock(mutex_);
+  while (live_streams_ > 0) gone_.wait(lock.native());
 }
 
 void GrpcControlLink::LetGoOfStream() {
@@ -202,13 +190,14 @@ void GrpcControlLink::LetGoOfStream() {
   {
     MutexLock lock(mutex_);
     stream.swap(stream_);
-    if (stream == nullptr) return;
-    ending_.erase(std::remove_if(ending_.begin(), ending_.end(),
-                                 [](const auto& ending) { return ending->done(); }),
-                  ending_.end());
-    ending_.push_back(stream);
   }
-  stream->LetGo();
+  if (stream != nullptr) stream->LetGo();
+}
+
+void GrpcControlLink::OnStreamGone() {
+  MutexLock lock(mutex_);
+  --live_streams_;
+  gone_.notify_all();
 }
 
 }  // namespace expertmesh

@@ -3,9 +3,9 @@
 
 #include <grpcpp/channel.h>
 
+#include <condition_variable>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "cluster/control_link.h"
 #include "common/mutex.h"
@@ -34,11 +34,13 @@ class GrpcControlLink final : public ControlLink {
   class Stream;
 
   void LetGoOfStream();
+  void OnStreamGone();
 
   const std::shared_ptr<grpc::Channel> channel_;
   Mutex mutex_;
+  std::condition_variable gone_;
   std::shared_ptr<Stream> stream_ ABSL_GUARDED_BY(mutex_);
-  std::vector<std::shared_ptr<Stream>> ending_ ABSL_GUARDED_BY(mutex_);  // let go, not done yet
+  int live_streams_ ABSL_GUARDED_BY(mutex_) = 0;  // also those that were let go: until OnDone
 };
 
 }  // namespace expertmesh

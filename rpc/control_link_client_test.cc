@@ -67,9 +67,8 @@ class ScriptedControl final : public v1::Coordinator::CallbackService {
   }
 
   Session* WaitForSession(int opened) {
-    EXPECT_TRUE(seen.WaitFor([&](const Seen& seen) {
-      return seen.opened == opened && seen.open.size() == 1;
-    }));
+    EXPECT_TRUE(seen.WaitFor(
+        [&](const Seen& seen) { return seen.opened == opened && seen.open.size() == 1; }));
     return seen.Get().open.at(0);
   }
 
@@ -201,8 +200,8 @@ TEST_F(ControlLinkTest, StopIsFinal) {
   link->Stop();
   link->Stop();
   EXPECT_TRUE(worker.seen.Get().down.empty());
-  ASSERT_TRUE(control.seen.WaitFor(
-      [](const ScriptedControl::Seen& seen) { return seen.open.empty(); }));
+  ASSERT_TRUE(
+      control.seen.WaitFor([](const ScriptedControl::Seen& seen) { return seen.open.empty(); }));
   EXPECT_TRUE(worker.seen.Get().down.empty());
 }
 

@@ -306,8 +306,7 @@ v1::Command ToProto(const Command& command) {
   proto.set_number(command.number);
   *proto.mutable_incarnation() = ToProto(command.incarnation);
   if (!command.fenced.empty()) proto.set_fenced(PlainText(command.fenced, kMaxFencedTextBytes));
-  proto.set_lease_ms(
-      std::chrono::duration_cast<std::chrono::milliseconds>(command.lease).count());
+  proto.set_lease_ms(std::chrono::duration_cast<std::chrono::milliseconds>(command.lease).count());
   if (command.assigned.grid() != ExpertGrid{}) {
     *proto.mutable_assigned() = ToProto(command.assigned);
   }

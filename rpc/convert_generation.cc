@@ -189,8 +189,7 @@ v1::AttentionGenerateRequest ToAttentionProto(const GenerateRequest& request) {
   proto.set_request_id(request.request_id);
   proto.mutable_prompt()->Add(request.prompt.begin(), request.prompt.end());
   proto.set_max_tokens(request.max_tokens);
-  proto.mutable_stop_token_ids()->Add(request.stop_token_ids.begin(),
-                                      request.stop_token_ids.end());
+  proto.mutable_stop_token_ids()->Add(request.stop_token_ids.begin(), request.stop_token_ids.end());
   proto.set_ignore_eos(request.ignore_eos);
   proto.set_logprobs(request.logprobs);
   proto.set_top_logprobs(request.top_logprobs);

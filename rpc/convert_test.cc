@@ -4,6 +4,7 @@
 #include <google/protobuf/stubs/logging.h>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -55,10 +56,15 @@ Topology SomeTopology() {
   Topology topology;
   topology.epoch = {1, 2};
   topology.model = SomeModel();
-  topology.members.push_back({"a1", WorkerRole::kAttention, {1, 1}, "h:1", {"cpu-f32", 1},
-                              WorkerState::kReady, {}});
-  topology.members.push_back({"e1", WorkerRole::kExpert, {1, 2}, "h:2", {"cpu-f32", 1},
-                              WorkerState::kDraining, SomeExperts()});
+  topology.members.push_back(
+      {"a1", WorkerRole::kAttention, {1, 1}, "h:1", {"cpu-f32", 1}, WorkerState::kReady, {}});
+  topology.members.push_back({"e1",
+                              WorkerRole::kExpert,
+                              {1, 2},
+                              "h:2",
+                              {"cpu-f32", 1},
+                              WorkerState::kDraining,
+                              SomeExperts()});
   return topology;
 }
 
@@ -144,9 +150,13 @@ TEST(ConvertFleet, ABadReportIsRefusedByTheNameOfItsField) {
       {[](v1::Report& r) { r.mutable_holds()->mutable_bits()->pop_back(); }, "bytes"},
       {[](v1::Report& r) { r.mutable_holds()->mutable_bits()->back() = '\xff'; }, "bits"},
       {[](v1::Report& r) { r.mutable_holds()->clear_grid(); }, "bytes"},
-      {[](v1::Report& r) { *r.mutable_holds() = ToProto(ExpertSet(ExpertGrid{1, 3, 11})); },
+      {[](v1::Report& r) {
+         *r.mutable_holds() = ToProto(ExpertSet(ExpertGrid{1, 3, 11}));
+       },
        "holds"},
-      {[](v1::Report& r) { *r.mutable_holds() = ToProto(ExpertSet(ExpertGrid{2, 3, 10})); },
+      {[](v1::Report& r) {
+         *r.mutable_holds() = ToProto(ExpertSet(ExpertGrid{2, 3, 10}));
+       },
        "holds"},
   };
   for (const BadReport& bad : cases) {
@@ -329,9 +339,10 @@ Delta SomeDelta() {
 
 void ExpectSameBits(const Delta& a, const Delta& b) {
   ASSERT_EQ(a.prompt_logprobs.size(), b.prompt_logprobs.size());
-  EXPECT_EQ(std::memcmp(a.prompt_logprobs.data(), b.prompt_logprobs.data(),
-                        a.prompt_logprobs.size() * sizeof(float)),
-            0);
+  for (size_t i = 0; i < a.prompt_logprobs.size(); ++i) {
+    EXPECT_EQ(std::bit_cast<uint32_t>(a.prompt_logprobs[i]),
+              std::bit_cast<uint32_t>(b.prompt_logprobs[i]));
+  }
   EXPECT_EQ(a.tokens, b.tokens);
   EXPECT_EQ(a.finish, b.finish);
   EXPECT_EQ(a.stop_token_id, b.stop_token_id);

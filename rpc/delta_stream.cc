@@ -40,8 +40,8 @@ DeltaStream::Turn DeltaStream::OnDelta(Delta delta, bool* overflow) {
   if (!waiting_.empty() && waiting_bytes_ + bytes > kMaxWaitingDeltaBytes) {
     *overflow = true;
     EndNow(absl::ResourceExhaustedError(
-        absl::StrCat("the caller reads too slowly: ", waiting_bytes_, " bytes wait for it, at most ",
-                     kMaxWaitingDeltaBytes, " may")));
+        absl::StrCat("the caller reads too slowly: ", waiting_bytes_,
+                     " bytes wait for it, at most ", kMaxWaitingDeltaBytes, " may")));
     return Next();
   }
   waiting_bytes_ += bytes;

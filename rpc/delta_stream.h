@@ -1,8 +1,9 @@
 // delta_stream.h: between a port that makes deltas and a call that writes them: what to do next.
 //
-// A port makes deltas at the model's pace, a call writes them at its reader's. This decides, without
-// any gRPC, which write or finish comes next: one write at a time, one finish, nothing after it.
-// Deltas that wait are merged into one piece, so a slow reader gets fewer, larger messages.
+// A port makes deltas at the model's pace, a call writes them at its reader's. This decides,
+// without any gRPC, which write or finish comes next: one write at a time, one finish, nothing
+// after it. Deltas that wait are merged into one piece, so a slow reader gets fewer, larger
+// messages.
 #pragma once
 
 #include <cstddef>

@@ -66,7 +66,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
     calls_->Cancel(id_);
     const bool expired = Now() + kTimerSlack >= deadline_;
     Do(stream_.Abandon(expired ? absl::DeadlineExceededError("the deadline has passed")
-                                          : absl::CancelledError("the caller cancelled")));
+                               : absl::CancelledError("the caller cancelled")));
   }
   void OnDone() override {
     calls_->Cancel(id_);  // where the call ended before the request

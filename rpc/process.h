@@ -1,4 +1,5 @@
-// process.h: how a program of ours lives and ends: what it prints, what it waits for, its exit code.
+// process.h: how a program of ours lives and ends: what it prints, what it waits for, its exit
+// code.
 #pragma once
 
 #include <optional>

@@ -68,8 +68,8 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   for (grpc::Service* service : services) builder.RegisterService(service);
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || (port == 0 && !address.is_unix)) {
-    return absl::UnavailableError(absl::StrCat(
-        "cannot listen on ", options.listen, ": it is taken, or not an address of this machine"));
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", options.listen,
+                                               ": it is taken, or not an address of this machine"));
   }
   if (!address.is_unix) address.port = port;
   return std::unique_ptr<RpcServer>(new RpcServer(std::move(server), ToString(address)));

@@ -13,10 +13,10 @@
 namespace expertmesh {
 namespace {
 
-using ::testing::HasSubstr;
 using grpc::health::v1::Health;
 using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
+using ::testing::HasSubstr;
 
 // A call that stays open until the test lets it go, or the server cancels it.
 class SlowAdmin final : public v1::Admin::CallbackService {

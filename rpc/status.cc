@@ -19,8 +19,7 @@ std::optional<std::chrono::milliseconds> RetryDelay(const std::string& details) 
   for (const google::protobuf::Any& any : rich.details()) {
     google::rpc::RetryInfo info;
     if (!any.Is<google::rpc::RetryInfo>() || !any.UnpackTo(&info)) continue;
-    const int64_t seconds =
-        std::clamp<int64_t>(info.retry_delay().seconds(), 0, kMaxRetrySeconds);
+    const int64_t seconds = std::clamp<int64_t>(info.retry_delay().seconds(), 0, kMaxRetrySeconds);
     const int64_t nanos = std::clamp<int64_t>(info.retry_delay().nanos(), 0, 999'999'999);
     return std::chrono::milliseconds(seconds * 1000 + nanos / 1'000'000);
   }

@@ -20,6 +20,9 @@ Cluster::~Cluster() = default;
 // ---- lives
 
 void Cluster::LaunchAll() {
+  for (const FaultPlan& fault : plan_->faults) {
+    if (fault.kind == FaultKind::kEcho) network_.KeepMessages();
+  }
   for (const std::string& name : plan_->Names()) {
     const Duration late = world_->process_chance.Between(Duration(0), plan_->late_most);
     world_->events.After(late, [this, name] {

@@ -66,13 +66,13 @@ Plan DrawPlan(uint64_t seed) {
   plan.attention = DrawAttention(chance, plan.model, slow && chance.Chance(0.5));
   plan.expert.max_pass_rows = static_cast<size_t>(chance.Between(1, 32));
   plan.expert.pace = DrawPace(chance, slow);
-  plan.busy = milliseconds(chance.Between(1500, 6000));
+  plan.busy = milliseconds(chance.Between(2000, 9000));
   if (!chance.Chance(kFaultless)) {
-    const int count = static_cast<int>(chance.Between(1, 12));
+    const int count = static_cast<int>(chance.Between(1, 20));
     plan.faults = DrawFaults(chance, plan.Names(), count, plan.busy);
   }
   plan.requests = slow ? DrawRequests(chance, plan.model, plan.busy, 6, 4)
-                       : DrawRequests(chance, plan.model, plan.busy, 24, 20);
+                       : DrawRequests(chance, plan.model, plan.busy, 50, 20);
   plan.patience = std::chrono::seconds(slow ? 200 : 60);
   return plan;
 }

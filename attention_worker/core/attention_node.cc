@@ -155,10 +155,13 @@ void AttentionNode::Cancel(RequestId id) {
 }
 
 void AttentionNode::EndAll(const absl::Status& why) {
+  if (ended_) return;  // fenced, then stopped: ended_running_ stays
   ended_ = true;
   for (SequencePtr& sequence : waiting_) Finish(*sequence, why);
   waiting_.clear();
-  for (SequencePtr& sequence : running_) Finish(*sequence, sequence->fault.ok() ? why : sequence->fault);
+  for (SequencePtr& sequence : running_) {
+    Finish(*sequence, sequence->fault.ok() ? why : sequence->fault);
+  }
   ended_running_ = std::move(running_);
   running_.clear();
 }

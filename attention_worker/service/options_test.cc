@@ -27,16 +27,33 @@ Outcome Read(std::vector<const char*> arguments) {
 }
 
 std::vector<const char*> Plus(std::vector<const char*> more) {
-  std::vector<const char*> all = {"--name", "a1", "--model", "/", "--coordinator", "localhost:50051"};
+  std::vector<const char*> all = {"--name",         "a1", "--model", "/", "--coordinator",
+                                  "localhost:50051"};
   all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 
 TEST(AttentionWorkerFlags, FillTheWorkersOptions) {
-  const Outcome outcome =
-      Read(Plus({"--threads", "3", "--dtype", "f32", "--isa", "scalar", "--max-context", "77",
-                 "--cache-tokens", "5000000000", "--max-step-rows", "9", "--prefill-chunk", "1",
-                 "--max-sequences", "2", "--liveness-timeout-ms", "200", "--log-level", "debug"}));
+  const Outcome outcome = Read(Plus({"--threads",
+                                     "3",
+                                     "--dtype",
+                                     "f32",
+                                     "--isa",
+                                     "scalar",
+                                     "--max-context",
+                                     "77",
+                                     "--cache-tokens",
+                                     "5000000000",
+                                     "--max-step-rows",
+                                     "9",
+                                     "--prefill-chunk",
+                                     "1",
+                                     "--max-sequences",
+                                     "2",
+                                     "--liveness-timeout-ms",
+                                     "200",
+                                     "--log-level",
+                                     "debug"}));
   ASSERT_EQ(outcome.exit, std::nullopt) << outcome.err;
   const AttentionWorkerOptions& worker = outcome.flags.worker;
   EXPECT_EQ(worker.name, "a1");
@@ -66,10 +83,12 @@ TEST(AttentionWorkerFlags, DefaultsHoldWhatIsNotSaid) {
 
 TEST(AttentionWorkerFlags, ABadOneIsNamedWithExitCode2) {
   const std::vector<std::pair<const char*, const char*>> cases = {
-      {"--threads", "0"},        {"--threads", "many"},       {"--prefill-chunk", "0"},
-      {"--isa", "mmx"},          {"--dtype", "int8"},         {"--cache-tokens", "-1"},
-      {"--max-context", "1e99"}, {"--liveness-timeout-ms", "1"}, {"--log-level", "loud"},
-      {"--listen", "0.0.0.0:1"}, {"--listen", "here"},        {"--advertise", "h:0"},
+      {"--threads", "0"},        {"--threads", "many"},
+      {"--prefill-chunk", "0"},  {"--isa", "mmx"},
+      {"--dtype", "int8"},       {"--cache-tokens", "-1"},
+      {"--max-context", "1e99"}, {"--liveness-timeout-ms", "1"},
+      {"--log-level", "loud"},   {"--listen", "0.0.0.0:1"},
+      {"--listen", "here"},      {"--advertise", "h:0"},
       {"--bogus", "1"},
   };
   for (const auto& [flag, value] : cases) {

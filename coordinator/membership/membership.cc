@@ -54,9 +54,9 @@ Membership::Worker* Membership::Admit(LinkId link, const Report& report, Time no
   Worker* known = found == workers_.end() ? nullptr : &found->second;
   const bool same_life =
       known != nullptr && (report.incarnation == known->record.incarnation ||
-                           (report.incarnation == Incarnation{} && known->link == link));
+                           (report.incarnation == Incarnation{} && known->newest_link == link));
   const bool newborn = report.incarnation == Incarnation{};
-  if (known != nullptr && link < known->link && (same_life || newborn)) {
+  if (known != nullptr && link < known->newest_link && (same_life || newborn)) {
     // It waited on a link that its worker has let go of. Were the sender another, it must go.
     if (newborn) Fence(link, absl::StrCat("a newer life of ", report.name, " has joined"));
     return nullptr;
@@ -80,7 +80,7 @@ Membership::Worker* Membership::Admit(LinkId link, const Report& report, Time no
   }
   if (known->link != link) {
     if (known->link != 0) host_->CloseLink(known->link);
-    known->link = link;
+    known->link = known->newest_link = link;
     known->record.report.number = 0;  // numbers count per link: a life may have started them anew
     links_[link] = report.name;
   }

@@ -70,7 +70,8 @@ class Membership {
  private:
   struct Worker {
     WorkerRecord record;
-    LinkId link = 0;  // 0: none
+    LinkId link = 0;         // 0: none
+    LinkId newest_link = 0;  // the last that it had, also when that is broken
     Time lease_until{};
     bool live() const { return record.state != WorkerState::kLost; }
     bool expert() const { return record.report.role == WorkerRole::kExpert; }

@@ -83,6 +83,24 @@ TEST(MembershipLives, ALateReportOfAnOlderLinkFencesNobody) {
   EXPECT_EQ(fleet.uncovered(), 0);
 }
 
+// As above, but the newer link has broken, too, before the late report comes (simulation seed 282).
+TEST(MembershipLives, ALateReportOfAnOlderLinkNamesNobodyAnewWhenTheNewerOneIsBroken) {
+  TestFleet fleet;
+  TestWorker e0 = ExpertWorkerNamed("e0");
+  fleet.Dial(e0);
+  const LinkId old = e0.link;
+  Report late = e0.report;
+  late.number = 1;
+  fleet.Dial(e0);
+  fleet.Say(e0, 60);
+  fleet.Hangup(e0, 70);
+  fleet.control.OnReport(old, late, fleet.At(80));
+  fleet.Dial(e0);
+  fleet.Say(e0, 100);
+  EXPECT_EQ(e0.fenced, "");
+  EXPECT_EQ(fleet.Record("e0").incarnation, e0.report.incarnation);
+}
+
 // Two processes were started under one name, and the one that dialled first spoke last.
 TEST(MembershipLives, OfTwoNamelessLivesTheOneOfTheLaterLinkStays) {
   TestFleet fleet;
@@ -180,6 +198,17 @@ TEST(MembershipRestart, PlacesNothingBeforeOneLeaseHasPassed) {
   rest.RemoveAll(e0.report.holds);
   EXPECT_EQ(fresh.assigned, rest);
   EXPECT_EQ(fleet.control.WaitingFor(fleet.At(2000)), "");
+}
+
+// Nobody is there to take what is uncovered: it waits for events, not for a time that has passed.
+TEST(MembershipRestart, IsNotWokenAgainAndAgainWhenNobodyTakesTheRest) {
+  TestFleet fleet({.first_number = 1000});
+  TestWorker e0 = OldWorker("e0", 3, 0, 2);
+  fleet.Dial(e0);
+  fleet.Say(e0, 100);
+  fleet.Say(e0, 1900);
+  fleet.control.Tick(fleet.At(2000));
+  EXPECT_EQ(fleet.control.NextWakeup(), fleet.At(1900) + kLease);
 }
 
 TEST(MembershipRestart, GivesANewcomerNothingThatAnOldWorkerReportsInTime) {

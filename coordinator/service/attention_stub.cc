@@ -139,8 +139,7 @@ GrpcAttentionPort::~GrpcAttentionPort() {
   while (live_calls_ > 0) gone_.wait(lock.native());
 }
 
-void GrpcAttentionPort::Start(RequestId id, GenerateRequest request,
-                              GenerationListener* listener) {
+void GrpcAttentionPort::Start(RequestId id, GenerateRequest request, GenerationListener* listener) {
   auto call = std::make_shared<Call>(this, id, request, listener);
   {
     MutexLock lock(mutex_);

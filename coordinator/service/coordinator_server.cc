@@ -22,14 +22,14 @@ CoordinatorServer::~CoordinatorServer() { Stop(Duration::zero()); }
 absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
     Coordinator* coordinator, const RpcServerOptions& options) {
   std::unique_ptr<CoordinatorServer> server(new CoordinatorServer(coordinator));
-  ASSIGN_OR_RETURN(server->server_, RpcServer::Start(options, {&server->generation_,
-                                                               &server->control_,
-                                                               &server->admin_}));
-  server->health_ = std::make_unique<HealthWatch>(
-      [coordinator] { return CanServe(coordinator->List()); },
-      [rpc = server->server_.get()](bool serving) {
-        rpc->SetServing(v1::Generation::service_full_name(), serving);
-      });
+  ASSIGN_OR_RETURN(
+      server->server_,
+      RpcServer::Start(options, {&server->generation_, &server->control_, &server->admin_}));
+  server->health_ =
+      std::make_unique<HealthWatch>([coordinator] { return CanServe(coordinator->List()); },
+                                    [rpc = server->server_.get()](bool serving) {
+                                      rpc->SetServing(v1::Generation::service_full_name(), serving);
+                                    });
   return server;
 }
 

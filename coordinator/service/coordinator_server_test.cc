@@ -69,11 +69,10 @@ TEST(Listing, ServesOnlyWhenNothingIsMissing) {
 TEST(HealthWatch, TellsTheFirstAnswerAndEachChange) {
   std::atomic<bool> can_serve{false};
   Watched<std::vector<bool>> told;
-  HealthWatch watch([&] { return can_serve.load(); },
-                    [&](bool serving) {
-                      told.Change([&](auto& told) { told.push_back(serving); });
-                    },
-                    std::chrono::milliseconds(1));
+  HealthWatch watch(
+      [&] { return can_serve.load(); },
+      [&](bool serving) { told.Change([&](auto& told) { told.push_back(serving); }); },
+      std::chrono::milliseconds(1));
   ASSERT_TRUE(told.WaitFor([](const auto& told) { return told.size() == 1; }));
   can_serve = true;
   ASSERT_TRUE(told.WaitFor([](const auto& told) { return told.size() == 2; }));
@@ -147,7 +146,8 @@ struct CoordinatorServerTest : ::testing::Test {
     server = *std::move(started);
     channel = DialInsecure(server->address());
   }
-  Coordinator coordinator{{}, [](const auto&, const auto&) { return std::make_unique<FakePort>(); }};
+  Coordinator coordinator{{},
+                          [](const auto&, const auto&) { return std::make_unique<FakePort>(); }};
   std::unique_ptr<CoordinatorServer> server;
   std::shared_ptr<grpc::Channel> channel;
 };
@@ -186,8 +186,7 @@ TEST_F(CoordinatorServerTest, HealthTellsTheServerFromTheService) {
     return response.status();
   };
   EXPECT_EQ(watch(""), grpc::health::v1::HealthCheckResponse::SERVING);
-  EXPECT_EQ(watch("expertmesh.v1.Generation"),
-            grpc::health::v1::HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(watch("expertmesh.v1.Generation"), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
 }
 
 TEST_F(CoordinatorServerTest, StopsQuicklyAndTwice) {

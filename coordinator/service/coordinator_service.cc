@@ -56,9 +56,10 @@ class CoordinatorGrpcService::Session final
       if (end_.has_value()) return;
       end_ = std::move(status);
       if (writing_) {
+        // Weak: an alarm keeps its callback as long as it lives itself, and it lives in here.
         alarm_.Set(std::chrono::system_clock::now() + kCloseGrace,
-                   [self = shared_from_this()](bool fired) {
-                     if (fired) self->Abort();
+                   [weak = weak_from_this()](bool fired) {
+                     if (std::shared_ptr<Session> self = weak.lock(); fired && self) self->Abort();
                    });
       }
     }
@@ -73,8 +74,8 @@ class CoordinatorGrpcService::Session final
     }
     absl::StatusOr<Report> report = FromProto(report_);
     if (!report.ok()) {
-      LogWarning("link ", id_, " from ", peer_, " is closed, its report is refused: ",
-                 report.status().message());
+      LogWarning("link ", id_, " from ", peer_,
+                 " is closed, its report is refused: ", report.status().message());
       return End(report.status());
     }
     service_->listener_->OnReport(id_, *std::move(report));

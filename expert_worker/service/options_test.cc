@@ -7,8 +7,8 @@ namespace expertmesh {
 namespace {
 
 std::optional<int> Read(std::vector<const char*> more, ExpertWorkerFlags* flags) {
-  std::vector<const char*> all = {"expertmesh-expert-worker", "--name", "e1", "--model", "/",
-                                  "--coordinator", "[::1]:50051"};
+  std::vector<const char*> all = {
+      "expertmesh-expert-worker", "--name", "e1", "--model", "/", "--coordinator", "[::1]:50051"};
   all.insert(all.end(), more.begin(), more.end());
   return ReadExpertWorkerFlags(static_cast<int>(all.size()), all.data(), flags);
 }

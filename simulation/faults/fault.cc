@@ -17,6 +17,7 @@ struct Kind {
 
 constexpr std::array<Kind, static_cast<size_t>(FaultKind::kCount)> kKinds = {{
     {"data noise", std::chrono::seconds(6), InjectDataNoise},
+    {"echo", std::chrono::seconds(30), InjectEcho},
     {"control noise", std::chrono::seconds(6), InjectControlNoise},
     {"client noise", std::chrono::seconds(3), InjectClientNoise},
     {"partition", std::chrono::seconds(5), InjectPartition},

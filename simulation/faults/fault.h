@@ -15,8 +15,9 @@ namespace expertmesh::simulation {
 class Cluster;
 
 enum class FaultKind {
-  kDataNoise,     // rows: loss, delay, reorder, duplicates, stale messages of earlier channels
-  kControlNoise,  // reports and commands: the same, but for stale ones
+  kDataNoise,     // rows: loss, delay, reorder, duplicates
+  kEcho,          // rows: messages of earlier channels come out of the newer ones
+  kControlNoise,  // reports and commands: loss, delay, reorder, duplicates
   kClientNoise,   // streams of front doors break
   kPartition,     // one way, between two names
   kReset,         // all connections between two names break
@@ -49,6 +50,7 @@ void Inject(Cluster& cluster, const FaultPlan& fault);
 
 // One a file: what Inject chooses from.
 void InjectDataNoise(Cluster& cluster, const FaultPlan& fault);
+void InjectEcho(Cluster& cluster, const FaultPlan& fault);
 void InjectControlNoise(Cluster& cluster, const FaultPlan& fault);
 void InjectClientNoise(Cluster& cluster, const FaultPlan& fault);
 void InjectPartition(Cluster& cluster, const FaultPlan& fault);

@@ -21,7 +21,6 @@ void InjectDataNoise(Cluster& cluster, const FaultPlan& fault) {
   if (chance.Chance(0.5)) quality.duplicate = 0.3 * fault.strength;
   if (chance.Chance(0.5)) quality.slow = 0.2 * fault.strength;
   quality.slow_most = fault.harsh ? std::chrono::seconds(2) : std::chrono::milliseconds(20);
-  if (chance.Chance(0.7)) quality.stale = 0.5 * fault.strength;
   Set(cluster, Traffic::kData, quality, fault.length);
 }
 
@@ -29,6 +28,7 @@ void InjectControlNoise(Cluster& cluster, const FaultPlan& fault) {
   Random& chance = cluster.world().network_chance;
   Quality quality;
   quality.reorder = true;
+  if (chance.Chance(0.5)) quality.broken = 0.5 * fault.strength;
   if (chance.Chance(0.5)) quality.loss = 0.7 * fault.strength;
   if (chance.Chance(0.5)) quality.duplicate = 0.5 * fault.strength;
   if (chance.Chance(0.5)) quality.slow = 0.8 * fault.strength;

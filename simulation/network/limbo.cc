@@ -11,32 +11,37 @@ Message StoredMessage::Copy() const {
   return message;
 }
 
-void Limbo::Keep(HostId from, HostId to, uint64_t connection, StoredMessagePtr message) {
-  std::deque<Entry>& way = ways_[{from, to}];
-  way.push_back({connection, std::move(message)});
-  if (way.size() > kMostPerWay) way.pop_front();
+void Limbo::Keep(HostId from, HostId to, uint64_t connection, StoredMessagePtr message,
+                 Random& chance) {
+  std::vector<Entry>& way = ways_[{from, to}];
+  if (way.size() < kMostPerWay) {
+    way.push_back({connection, std::move(message)});
+  } else {
+    way[chance.Below(way.size())] = {connection, std::move(message)};
+  }
 }
 
-const std::deque<Limbo::Entry>* Limbo::Way(HostId from, HostId to) const {
+const std::vector<Limbo::Entry>* Limbo::Way(HostId from, HostId to) const {
   auto found = ways_.find({from, to});
   return found == ways_.end() ? nullptr : &found->second;
 }
 
 StoredMessagePtr Limbo::Any(HostId from, HostId to, uint64_t connection, Random& chance) const {
-  const std::deque<Entry>* way = Way(from, to);
+  const std::vector<Entry>* way = Way(from, to);
   if (way == nullptr || way->empty()) return nullptr;
   const Entry& entry = (*way)[chance.Below(way->size())];
   return entry.connection < connection ? entry.message : nullptr;
 }
 
 StoredMessagePtr Limbo::Combine(HostId from, HostId to, uint64_t connection,
-                                uint64_t sequence) const {
-  const std::deque<Entry>* way = Way(from, to);
+                                const StoredMessage& dispatch) const {
+  const std::vector<Entry>* way = Way(from, to);
   if (way == nullptr) return nullptr;
   for (const Entry& entry : *way) {
     const MessageHeader& header = entry.message->header;
     if (entry.connection < connection && header.kind == MessageKind::kCombine &&
-        header.call.sequence == sequence) {
+        header.call.sequence == dispatch.header.call.sequence &&
+        header.rows == dispatch.assignments.size()) {
       return entry.message;
     }
   }

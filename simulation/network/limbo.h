@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <utility>
@@ -28,23 +27,26 @@ using StoredMessagePtr = std::shared_ptr<const StoredMessage>;
 
 class Limbo {
  public:
-  // Keeps a message that went from `from` to `to` on `connection`; the oldest makes room.
-  void Keep(HostId from, HostId to, uint64_t connection, StoredMessagePtr message);
+  // Keeps a message that went from `from` to `to` on `connection`; when the way is full, in the
+  // place of any other.
+  void Keep(HostId from, HostId to, uint64_t connection, StoredMessagePtr message, Random& chance);
 
   // One that went the same way on a connection before `connection`; null when there is none.
   StoredMessagePtr Any(HostId from, HostId to, uint64_t connection, Random& chance) const;
-  // As Any: a combine of the call with this sequence.
-  StoredMessagePtr Combine(HostId from, HostId to, uint64_t connection, uint64_t sequence) const;
+  // As Any: a combine that looks like the answer to this dispatch, but for its sender's
+  // incarnation.
+  StoredMessagePtr Combine(HostId from, HostId to, uint64_t connection,
+                           const StoredMessage& dispatch) const;
 
  private:
-  static constexpr size_t kMostPerWay = 256;
+  static constexpr size_t kMostPerWay = 512;
   struct Entry {
     uint64_t connection = 0;
     StoredMessagePtr message;
   };
-  const std::deque<Entry>* Way(HostId from, HostId to) const;
+  const std::vector<Entry>* Way(HostId from, HostId to) const;
 
-  std::map<std::pair<HostId, HostId>, std::deque<Entry>> ways_;
+  std::map<std::pair<HostId, HostId>, std::vector<Entry>> ways_;
 };
 
 }  // namespace expertmesh::simulation

@@ -58,6 +58,7 @@ void Network::Unblock(HostId from, HostId to) {
 void Network::Heal() {
   blocked_.clear();
   quality_.fill(Quality());
+  stale_ = 0;
 }
 
 Duration Network::DrawDelay() {
@@ -120,7 +121,7 @@ void Network::BreakBetween(HostId one, HostId other) {
     if (socket == nullptr || !socket->open()) continue;
     const bool between = (socket->host() == one && socket->peer_host() == other) ||
                          (socket->host() == other && socket->peer_host() == one);
-    if (between) socket->Break(absl::UnavailableError("connection reset"));
+    if (between) socket->Tear();
   }
 }
 

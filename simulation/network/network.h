@@ -29,7 +29,7 @@ struct Quality {
   double slow = 0;  // takes up to slow_most, and so is overtaken
   Duration slow_most{};
   double stale = 0;      // data: a message of an earlier channel comes out of this one
-  double broken = 0;     // in-order streams: the connection breaks instead
+  double broken = 0;     // streams: the connection breaks instead
   bool reorder = false;  // control: links give up their order
 };
 
@@ -70,11 +70,18 @@ class Network {
   // Whether the host behind this address is without power.
   bool Dark(const std::string& address) const { return dark_.contains(address); }
   void Watch(const std::shared_ptr<Socket>& socket);
-  // Breaks all connections between two hosts.
+  // Breaks all connections between two hosts; each end notices in its own time.
   void BreakBetween(HostId one, HostId other);
 
   // Numbers channels as they are dialled, over the whole network.
   uint64_t NextConnection() { return next_connection_++; }
+
+  // From now on messages are kept, to come again as stale ones.
+  void KeepMessages() { keeps_messages_ = true; }
+  bool keeps_messages() const { return keeps_messages_; }
+  // How likely a message brings a stale one with it.
+  void set_stale(double probability) { stale_ = probability; }
+  double stale() const { return stale_; }
 
   World& world() { return *world_; }
   Limbo& limbo() { return limbo_; }
@@ -84,6 +91,8 @@ class Network {
 
   World* world_;
   Limbo limbo_;
+  bool keeps_messages_ = false;
+  double stale_ = 0;
   uint64_t next_connection_ = 1;
   std::array<Quality, 4> quality_;
   std::vector<std::string> host_names_;

@@ -11,7 +11,6 @@ namespace {
 
 constexpr Duration kLongestQueueing = std::chrono::microseconds(80);
 constexpr int kWindow = 32;
-constexpr double kKept = 0.5;  // messages that limbo gets to see
 
 StoredMessagePtr Take(const Outgoing& out) {
   auto message = std::make_shared<StoredMessage>();
@@ -81,19 +80,18 @@ void SimChannel::Arrive(const StoredMessage& message) {
 
 void SimChannel::Disturb(const StoredMessagePtr& message) {
   Network& network = *transport_->network_;
-  const double stale = network.quality(Traffic::kData).stale;
-  if (stale == 0) return;
+  if (!network.keeps_messages()) return;
   Random& chance = network.world().network_chance;
   const HostId here = socket_->host();
   const HostId there = socket_->peer_host();
   Limbo& limbo = network.limbo();
-  if (chance.Chance(kKept)) limbo.Keep(here, there, connection_, message);
+  limbo.Keep(here, there, connection_, message, chance);
+  const double stale = network.stale();
   if (chance.Chance(stale)) {
     Inject(peer_.lock(), limbo.Any(here, there, connection_, chance));
   }
   if (message->header.kind == MessageKind::kDispatch && chance.Chance(stale)) {
-    Inject(shared_from_this(),
-           limbo.Combine(there, here, connection_, message->header.call.sequence));
+    Inject(shared_from_this(), limbo.Combine(there, here, connection_, *message));
   }
 }
 

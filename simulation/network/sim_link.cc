@@ -8,15 +8,15 @@ namespace expertmesh::simulation {
 namespace {
 
 void SendControl(Network& network, Socket& socket, Task deliver) {
-  const bool orderly = !network.quality(Traffic::kControl).reorder;
+  const Quality& quality = network.quality(Traffic::kControl);
+  Random& chance = network.world().network_chance;
   // A short partition may pass unnoticed by the stream: then a report or command is just missing.
-  const bool missing = network.Blocked(socket.host(), socket.peer_host()) &&
-                       network.world().network_chance.Chance(0.5);
-  if (orderly && !missing) {
-    socket.SendInOrder(Traffic::kControl, std::move(deliver));
-  } else {
-    socket.Send(Traffic::kControl, std::move(deliver));
+  const bool missing = network.Blocked(socket.host(), socket.peer_host()) && chance.Chance(0.5);
+  if (!quality.reorder && !missing) {
+    return socket.SendInOrder(Traffic::kControl, std::move(deliver));
   }
+  if (chance.Chance(quality.broken)) socket.Tear();
+  socket.Send(Traffic::kControl, std::move(deliver));
 }
 
 }  // namespace

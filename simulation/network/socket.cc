@@ -8,9 +8,8 @@
 namespace expertmesh::simulation {
 namespace {
 
-// How long a stream that cannot deliver takes to notice.
-constexpr Duration kShortestSilence = std::chrono::milliseconds(200);
-constexpr Duration kLongestSilence = std::chrono::seconds(5);
+// How long an end may take to notice that its connection is broken.
+constexpr Duration kLongestSilence = std::chrono::seconds(4);
 
 }  // namespace
 
@@ -41,11 +40,7 @@ void Socket::SendInOrder(Traffic traffic, Task deliver) {
   const bool broken = world.network_chance.Chance(network_->quality(traffic).broken);
   Network::Fate fate = network_->DrawFate(host(), peer_host_, traffic);
   if (broken || fate.copies == 0) {
-    const absl::Status why = absl::UnavailableError("the connection broke");
-    for (const std::shared_ptr<Socket>& end : {shared_from_this(), peer}) {
-      world.events.After(world.network_chance.Skewed(kShortestSilence, kLongestSilence),
-                         [end, why] { end->Break(why); });
-    }
+    Tear();
     last_arrival_ = kNever;  // nothing more gets through
     return;
   }
@@ -91,6 +86,15 @@ void Socket::Break(const absl::Status& why) {
   open_ = false;
   Closed closed = std::exchange(closed_, nullptr);
   if (closed != nullptr) owner_->Post([closed, why] { closed(why); });
+}
+
+void Socket::Tear() {
+  World& world = network_->world();
+  for (const std::shared_ptr<Socket>& end : {shared_from_this(), peer_.lock()}) {
+    if (end == nullptr) continue;
+    world.events.After(world.network_chance.Skewed(Duration(0), kLongestSilence),
+                       [end] { end->Break(absl::UnavailableError("the connection broke")); });
+  }
 }
 
 void Socket::Abandon(bool silent) {

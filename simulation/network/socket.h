@@ -27,6 +27,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
 
   void Close(const absl::Status& why);  // by the owner
   void Break(const absl::Status& why);  // by the network, or the peer
+  void Tear();                          // breaks, and each end notices in its own time
   void Abandon(bool silent);            // the owner is dead
   void KeepAlive(int strikes);          // one more look at the other end
 

@@ -50,9 +50,9 @@ TEST_P(ChannelConformance, ClosingOneLeavesTheOthersAlone) {
   EXPECT_EQ(a0_.recorder.closed_count(other->id()), 0u);
 }
 
-TEST_P(ChannelConformance, ClosesOnceWhenBothSidesAndSeveralThreadsCloseUnderTraffic) {
+TEST_P(ChannelConformance, ClosesOnceUnderTrafficWhetherOneSideClosesOrBothAtOnce) {
   const Matrix matrix(4, 256, 1);
-  for (size_t round = 1; round <= 20; ++round) {
+  for (size_t round = 1; round <= 30; ++round) {
     auto a = Open(a0_, e0_);
     auto e = e0_.recorder.WaitOpened(round);
     a0_.recorder.WaitOpened(round);
@@ -61,16 +61,18 @@ TEST_P(ChannelConformance, ClosesOnceWhenBothSidesAndSeveralThreadsCloseUnderTra
     std::atomic<bool> go{false};
     std::vector<std::thread> threads;
     for (Channel* end : {a.get(), e.get()}) {
-      threads.emplace_back([&, end] {
+      const Recorder& owner = end == a.get() ? a0_.recorder : e0_.recorder;
+      threads.emplace_back([&, end] {  // sends until it is told not to
         while (!go) std::this_thread::yield();
         absl::Status status;
         while (!absl::IsUnavailable(status)) {
           const size_t token = next.fetch_add(1);
           status = end->Send(DispatchOf(matrix, token), {{}, {}, matrix.View()}, Event(),
-                             fates.For(token));
+                             fates.For(token, owner, end->id()));
           if (status.ok()) accepted.fetch_add(1);
         }
       });
+      if (round % 3 == (end == a.get() ? 1 : 2)) continue;  // in turns: e closes, a does, both do
       threads.emplace_back([&, end] {
         while (!go) std::this_thread::yield();
         for (int i = 0; i < 10; ++i) std::this_thread::yield();
@@ -93,12 +95,13 @@ TEST_P(ChannelConformance, StopsWithTrafficInFlight) {
   size_t accepted[2] = {0, 0};
   std::vector<std::thread> threads;
   Channel* ends[2] = {a_.get(), e_.get()};
+  Worker* owners[2] = {&a0_, &e0_};
   for (int side : {0, 1}) {
     threads.emplace_back([&, side] {
       for (;;) {
-        const absl::Status status =
-            ends[side]->Send(DispatchOf(matrix, accepted[side]), {{}, {}, matrix.View()}, Event(),
-                             fates[side].For(accepted[side]));
+        const absl::Status status = ends[side]->Send(
+            DispatchOf(matrix, accepted[side]), {{}, {}, matrix.View()}, Event(),
+            fates[side].For(accepted[side], owners[side]->recorder, ends[side]->id()));
         if (status.ok()) ++accepted[side];
         if (absl::IsUnavailable(status)) return;
       }

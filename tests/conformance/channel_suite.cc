@@ -137,6 +137,13 @@ SentCallback Fates::For(size_t token) {
   };
 }
 
+SentCallback Fates::For(size_t token, const Recorder& owner, ChannelId channel) {
+  return [tell = For(token), owner = &owner, channel](absl::Status fate) {
+    EXPECT_EQ(owner->closed_count(channel), 0u) << "`sent` after OnClosed";
+    tell(std::move(fate));
+  };
+}
+
 void Fates::WaitAll(size_t count) {
   MutexLock lock(mutex_);
   const bool in_time =

@@ -92,6 +92,8 @@ class Recorder final : public Endpoint {
 class Fates {
  public:
   SentCallback For(size_t token);
+  // Likewise, of a message on this channel of `owner`: OnClosed must not have come yet.
+  SentCallback For(size_t token, const Recorder& owner, ChannelId channel);
   void WaitAll(size_t count);  // tokens 0 to count - 1
   absl::Status Of(size_t token) const;
   bool Has(size_t token) const;

@@ -299,7 +299,9 @@ TEST(Dispatcher, KeepsLayersApartWhateverTheirShapes) {
       for (auto& channel : rig.transport.channels) channel->dispatches.clear();
       rig.Dispatch(experts, 0, skip);
       for (const char* name : {"e0", "e1"}) {
-        if (!rig.transport.To(name)->dispatches.empty()) rig.Answer(name);
+        if (rig.transport.To(name)->dispatches.empty()) continue;
+        ASSERT_LE(rig.transport.To(name)->dispatches[0].header.rows, rows);
+        rig.Answer(name);
       }
       rig.DeliverSent();
       ASSERT_FALSE(rig.dispatcher.busy());
