@@ -91,8 +91,8 @@ absl::StatusOr<std::unique_ptr<AttentionWorker>> AttentionWorker::Create(
   ASSIGN_OR_RETURN(impl->kernels, OpenClass(kCpuF32, *impl->device, options.isa));
   const ModelConfig& config = impl->checkpoint->config();
   RETURN_IF_ERROR(CheckFrames(options, config));
-  options.max_context = static_cast<int32_t>(std::min<int64_t>(
-      {options.max_context, config.max_position, options.cache_tokens}));
+  options.max_context = static_cast<int32_t>(
+      std::min<int64_t>({options.max_context, config.max_position, options.cache_tokens}));
 
   Impl* raw = impl.get();
   impl->loop = std::make_unique<WorkerLoop>(JudgeDialer, [raw](absl::Status why) {

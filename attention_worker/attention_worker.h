@@ -16,17 +16,17 @@
 namespace expertmesh {
 
 struct AttentionWorkerOptions {
-  std::string name;            // unique in the fleet; a newer life of a name replaces the older
+  std::string name;  // unique in the fleet; a newer life of a name replaces the older
   std::string model_folder;
-  bool widen = false;          // hold bf16 weights as f32
-  std::string isa = "auto";    // kernels/classes.h
-  int threads = 1;             // compute threads
-  int32_t max_context = 4096;  // prompt and output of one sequence; at most the model's
-  int64_t cache_tokens = 32768;      // latent cache, in tokens
-  int32_t max_step_rows = 512;       // rows of one step: decode rows and prefill rows together
-  int32_t prefill_chunk = 256;       // prompt rows of one sequence in one step
-  int32_t max_sequences = 64;        // running at once
-  int32_t max_waiting = 1024;        // waiting for a place
+  bool widen = false;            // hold bf16 weights as f32
+  std::string isa = "auto";      // kernels/classes.h
+  int threads = 1;               // compute threads
+  int32_t max_context = 4096;    // prompt and output of one sequence; at most the model's
+  int64_t cache_tokens = 32768;  // latent cache, in tokens
+  int32_t max_step_rows = 512;   // rows of one step: decode rows and prefill rows together
+  int32_t prefill_chunk = 256;   // prompt rows of one sequence in one step
+  int32_t max_sequences = 64;    // running at once
+  int32_t max_waiting = 1024;    // waiting for a place
   LivenessOptions liveness;
 };
 
@@ -49,8 +49,8 @@ class AttentionWorker final : public AttentionPort {
   void Start(RequestId id, GenerateRequest request, GenerationListener* listener) override;
   void Cancel(RequestId id) override;
 
-  // Ends what runs with UNAVAILABLE, leaves the fleet and joins the threads. Idempotent. The transport is
-  // stopped, but lives as long as this object.
+  // Ends what runs with UNAVAILABLE, leaves the fleet and joins the threads. Idempotent. The
+  // transport is stopped, but lives as long as this object.
   void Stop();
 
  private:

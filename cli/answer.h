@@ -1,4 +1,5 @@
-// answer.h: what a generation gave, gathered from its deltas, and printed for scripts and for people.
+// answer.h: what a generation gave, gathered from its deltas, and printed for scripts and for
+// people.
 #pragma once
 
 #include <string>

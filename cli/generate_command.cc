@@ -87,8 +87,8 @@ CLI::App* GenerateCommand::Declare(CLI::App& app) {
 
 absl::StatusOr<GenerateRequest> GenerateCommand::MakeRequest() const {
   if (flags_.temperature != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--temperature is ", flags_.temperature, "; only 0 (greedy) is there in this version"));
+    return absl::InvalidArgumentError(absl::StrCat("--temperature is ", flags_.temperature,
+                                                   "; only 0 (greedy) is there in this version"));
   }
   GenerateRequest request;
   ASSIGN_OR_RETURN(request.prompt, ParseIds("--token-ids", flags_.token_ids));
@@ -99,7 +99,8 @@ absl::StatusOr<GenerateRequest> GenerateCommand::MakeRequest() const {
   request.top_logprobs = flags_.top_logprobs;
   request.prompt_logprobs = flags_.prompt_logprobs;
   if (flags_.timeout > 0) {
-    request.deadline = Now() + std::chrono::milliseconds(static_cast<int64_t>(flags_.timeout * 1e3));
+    request.deadline =
+        Now() + std::chrono::milliseconds(static_cast<int64_t>(flags_.timeout * 1e3));
   }
   return request;
 }
@@ -108,8 +109,8 @@ absl::Status GenerateCommand::OnServer(GenerateRequest request,
                                        const std::function<void(const Delta&)>& on_delta) {
   Client client(flags_.server);
   if (flags_.wait > 0) {
-    RETURN_IF_ERROR(client.WaitUntilWhole(
-        std::chrono::milliseconds(static_cast<int64_t>(flags_.wait * 1e3))));
+    RETURN_IF_ERROR(
+        client.WaitUntilWhole(std::chrono::milliseconds(static_cast<int64_t>(flags_.wait * 1e3))));
   }
   return client.Generate(request, on_delta);
 }

@@ -48,11 +48,10 @@ class ServeCommand final : public CliCommand {
     options_.attention.model_folder = options_.expert.model_folder = model_;
     options_.attention.widen = options_.expert.widen = dtype_ == "f32";
     ASSIGN_OR_RETURN(auto cluster, EmbeddedCluster::Start(options_));
-    ASSIGN_OR_RETURN(auto server,
-                     CoordinatorServer::Start(
-                         &cluster->coordinator(),
-                         {.listen = listen_.listen,
-                          .allow_insecure_listen = listen_.allow_insecure_listen}));
+    ASSIGN_OR_RETURN(auto server, CoordinatorServer::Start(
+                                      &cluster->coordinator(),
+                                      {.listen = listen_.listen,
+                                       .allow_insecure_listen = listen_.allow_insecure_listen}));
     std::printf("listening on %s\n", server->address().c_str());
     std::fflush(stdout);
     cluster->OnExit([&signals] { signals.Wake(); });

@@ -1,10 +1,10 @@
 // `expertmesh topology`: who is in the fleet, who holds what, what is missing.
+#include <google/protobuf/util/json_util.h>
+
 #include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
-
-#include <google/protobuf/util/json_util.h>
 
 #include "absl/strings/str_cat.h"
 #include "cli/command.h"
@@ -28,8 +28,8 @@ std::string WorkOf(const v1::WorkerListing& worker) {
                         " waiting");
   }
   if (worker.assigned_experts() == 0) return "no experts: all are covered";
-  return absl::StrCat(worker.holds_experts(), " of ", worker.assigned_experts(), " experts: ",
-                      worker.holds_text());
+  return absl::StrCat(worker.holds_experts(), " of ", worker.assigned_experts(),
+                      " experts: ", worker.holds_text());
 }
 
 Row RowOf(const v1::WorkerListing& worker) {

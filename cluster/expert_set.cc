@@ -103,9 +103,9 @@ std::string ExpertSet::ToText(int max_parts) const {
         parts.push_back("...");
         break;
       }
-      parts.push_back(layer == last ? absl::StrCat("layer ", layer, ": experts ", experts)
-                                    : absl::StrCat("layers ", layer, "-", last, ": experts ",
-                                                   experts));
+      parts.push_back(layer == last
+                          ? absl::StrCat("layer ", layer, ": experts ", experts)
+                          : absl::StrCat("layers ", layer, "-", last, ": experts ", experts));
     }
     layer = last + 1;
   }

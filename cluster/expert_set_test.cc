@@ -20,8 +20,8 @@ TEST(ExpertSet, HoldsWhatWasInsertedAndNothingElse) {
   const ExpertSet set = Of({{2, 0}, {3, 4}, {4, 4}});
   for (int32_t layer = 0; layer < 7; ++layer) {
     for (int32_t expert = -1; expert < 7; ++expert) {
-      const bool in = (layer == 2 && expert == 0) || (layer == 3 && expert == 4) ||
-                      (layer == 4 && expert == 4);
+      const bool in =
+          (layer == 2 && expert == 0) || (layer == 3 && expert == 4) || (layer == 4 && expert == 4);
       EXPECT_EQ(set.Contains(layer, expert), in) << layer << ", " << expert;
     }
   }
@@ -32,8 +32,15 @@ TEST(ExpertSet, HoldsWhatWasInsertedAndNothingElse) {
 TEST(ExpertSet, OutsideItsGridThereIsNothingWhateverIsAsked) {
   const ExpertSet full = ExpertSet::Full(kGrid);
   EXPECT_EQ(full.size(), 15);
-  for (auto [layer, expert] : {std::pair{1, 0}, {5, 0}, {2, 5}, {2, -1}, {-1, 2}, {INT32_MAX, 0},
-                               {INT32_MIN, 0}, {2, INT32_MAX}, {2, INT32_MIN}}) {
+  for (auto [layer, expert] : {std::pair{1, 0},
+                               {5, 0},
+                               {2, 5},
+                               {2, -1},
+                               {-1, 2},
+                               {INT32_MAX, 0},
+                               {INT32_MIN, 0},
+                               {2, INT32_MAX},
+                               {2, INT32_MIN}}) {
     EXPECT_FALSE(full.Contains(layer, expert)) << layer << ", " << expert;
   }
   EXPECT_FALSE(ExpertSet().Contains(0, 0));

@@ -42,7 +42,8 @@ Liveness::Verdict Liveness::Check(Time now) {
     }
   }
   if (now - last_asked_ < options_.ping_after) return Verdict::kFine;  // time to answer
-  // A check that comes late means that we stood still: what the peer said may lie unread. Ask again.
+  // A check that comes late means that we stood still: what the peer said may lie unread. Ask
+  // again.
   const bool late = now - last_asked_ > 2 * options_.ping_after;
   const int unheard = late ? kUnheardWhenLate : kUnheard;
   if (now - last_heard_ >= options_.lost_after && unheard_pings_ >= unheard) {

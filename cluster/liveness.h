@@ -1,8 +1,8 @@
 // liveness.h: tells a dead peer from a slow one, by what it says and not by how long work takes.
 //
 // While calls are outstanding, a ping goes out every `ping_after`; any frame is an answer; a peer
-// silent for `lost_after` and for two pings is lost. A pause of our own is not held against the peer:
-// after one it is asked again first. A pong names the calls that the peer has in hand. A call
+// silent for `lost_after` and for two pings is lost. A pause of our own is not held against the
+// peer: after one it is asked again first. A pong names the calls that the peer has in hand. A call
 // that is in none of `kMissedPongs` pongs in a row, each asked for after the call was sent, and
 // that was not answered, never arrived (or its answer did not): then the channel is broken.
 #pragma once

@@ -150,8 +150,8 @@ TEST(Liveness, CountsMissesAnewWhenAPongKnowsTheCall) {
   for (int ping = 1; ping <= 12; ++ping) {
     EXPECT_EQ(liveness.Check(At(ping * 250)), Verdict::kPing);
     liveness.OnFrame(At(ping * 250 + 1));
-    liveness.OnPong(liveness.last_ping(), ping % 3 == 0 ? absl::MakeConstSpan(held)
-                                                        : absl::Span<const uint64_t>());
+    liveness.OnPong(liveness.last_ping(),
+                    ping % 3 == 0 ? absl::MakeConstSpan(held) : absl::Span<const uint64_t>());
   }
   EXPECT_EQ(liveness.Check(At(3010)), Verdict::kFine);
 }

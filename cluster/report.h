@@ -25,27 +25,27 @@ struct Report {
   Epoch epoch;          // of the topology that it works by
   std::string address;  // where its peers (and, for attention workers, front doors) dial it
   WorkerState state = WorkerState::kJoining;  // kJoining, kLoading, kReady or kDraining
-  uint64_t memory_bytes = 0;  // for weights
+  uint64_t memory_bytes = 0;                  // for weights
   uint32_t threads = 0;
   ComputeClass compute_class;
   ModelIdentity model;
-  ExpertSet holds;                // expert workers: loaded and self-tested
-  uint64_t loaded_bytes = 0;      // progress of a load; equal to wanted_bytes when done
+  ExpertSet holds;            // expert workers: loaded and self-tested
+  uint64_t loaded_bytes = 0;  // progress of a load; equal to wanted_bytes when done
   uint64_t wanted_bytes = 0;
-  int32_t vocabulary = 0;         // attention workers: token ids are below it
-  int32_t max_context = 0;        // attention workers: prompt and output together
-  uint32_t running_sequences = 0; // attention workers
-  uint32_t waiting_sequences = 0; // attention workers
+  int32_t vocabulary = 0;          // attention workers: token ids are below it
+  int32_t max_context = 0;         // attention workers: prompt and output together
+  uint32_t running_sequences = 0;  // attention workers
+  uint32_t waiting_sequences = 0;  // attention workers
 };
 
 // Control's answer: one to every report, and at once when something changed.
 struct Command {
-  uint64_t term = 0;    // of the coordinator that says this
-  uint64_t number = 0;  // grows within a term
-  Incarnation incarnation;          // the worker's, from now on
-  std::string fenced;               // not empty: a newer life has the name, or why else to exit
-  Duration lease{};                 // granted, from its arrival
-  ExpertSet assigned;               // expert workers: what to hold; an empty grid says nothing
+  uint64_t term = 0;        // of the coordinator that says this
+  uint64_t number = 0;      // grows within a term
+  Incarnation incarnation;  // the worker's, from now on
+  std::string fenced;       // not empty: a newer life has the name, or why else to exit
+  Duration lease{};         // granted, from its arrival
+  ExpertSet assigned;       // expert workers: what to hold; an empty grid says nothing
   std::shared_ptr<const Topology> topology;  // when the report's epoch is older than control's
 };
 

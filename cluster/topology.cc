@@ -10,12 +10,18 @@ absl::string_view Name(WorkerRole role) {
 
 absl::string_view Name(WorkerState state) {
   switch (state) {
-    case WorkerState::kJoining: return "JOINING";
-    case WorkerState::kLoading: return "LOADING";
-    case WorkerState::kReady: return "READY";
-    case WorkerState::kDraining: return "DRAINING";
-    case WorkerState::kGone: return "GONE";
-    case WorkerState::kLost: return "LOST";
+    case WorkerState::kJoining:
+      return "JOINING";
+    case WorkerState::kLoading:
+      return "LOADING";
+    case WorkerState::kReady:
+      return "READY";
+    case WorkerState::kDraining:
+      return "DRAINING";
+    case WorkerState::kGone:
+      return "GONE";
+    case WorkerState::kLost:
+      return "LOST";
   }
   return "UNKNOWN";
 }

@@ -31,9 +31,9 @@ struct ModelIdentity {
   std::string name;
   ModelFingerprint fingerprint;
   ExpertGrid grid;
-  int32_t hidden = 0;          // elements of one row
-  int32_t top_k = 0;           // experts per token and layer
-  uint64_t expert_bytes = 0;   // packed bytes of one routed expert
+  int32_t hidden = 0;         // elements of one row
+  int32_t top_k = 0;          // experts per token and layer
+  uint64_t expert_bytes = 0;  // packed bytes of one routed expert
   bool operator==(const ModelIdentity&) const = default;
 };
 

@@ -65,9 +65,8 @@ TEST(ReplicaTable, NamesEveryHolderInTheOrderOfTheMembers) {
   attention.name = "a0";
   attention.role = WorkerRole::kAttention;
   attention.state = WorkerState::kReady;
-  const Topology topology =
-      Of({attention, Expert("e0", Range(0, 1)), Expert("e1", Range(1, 2)),
-          Expert("e2", Range(0, 3), WorkerState::kLoading)});
+  const Topology topology = Of({attention, Expert("e0", Range(0, 1)), Expert("e1", Range(1, 2)),
+                                Expert("e2", Range(0, 3), WorkerState::kLoading)});
   const ReplicaTable table(topology);
   for (int32_t layer : {1, 2}) {
     EXPECT_THAT(table.Of(layer, 0), ElementsAre(1));

@@ -15,10 +15,10 @@ namespace expertmesh {
 }  // namespace expertmesh
 
 // CHECK(x != nullptr, "the pool outlives its blocks");
-#define CHECK(condition, sentence)                                                \
-  do {                                                                            \
-    if (ABSL_PREDICT_FALSE(!(condition)))                                         \
-      ::expertmesh::CheckFailed(__FILE__, __LINE__, #condition, sentence);        \
+#define CHECK(condition, sentence)                                         \
+  do {                                                                     \
+    if (ABSL_PREDICT_FALSE(!(condition)))                                  \
+      ::expertmesh::CheckFailed(__FILE__, __LINE__, #condition, sentence); \
   } while (false)
 
 // As CHECK, in debug and sanitizer builds only: for what the hot path cannot afford.

@@ -60,10 +60,10 @@ struct ComputeClass {
   auto operator<=>(const ComputeClass&) const = default;
 };
 
-std::string ToString(const Epoch& epoch);                    // "3.17"
-std::string ToString(const Incarnation& incarnation);        // "3#5"
-std::string ToString(const CallId& call);                    // "3#5/1042"
-std::string ToString(const ModelFingerprint& fingerprint);   // 32 hex digits
-std::string ToString(const ComputeClass& compute_class);     // "cpu-f32/9f86d081884c7d65"
+std::string ToString(const Epoch& epoch);                   // "3.17"
+std::string ToString(const Incarnation& incarnation);       // "3#5"
+std::string ToString(const CallId& call);                   // "3#5/1042"
+std::string ToString(const ModelFingerprint& fingerprint);  // 32 hex digits
+std::string ToString(const ComputeClass& compute_class);    // "cpu-f32/9f86d081884c7d65"
 
 }  // namespace expertmesh

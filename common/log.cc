@@ -17,8 +17,8 @@ void StartLogging(absl::string_view role, absl::string_view level) {
 }
 
 void LogLine(int level, absl::string_view text) {
-  static constexpr spdlog::level::level_enum kLevels[] = {
-      spdlog::level::debug, spdlog::level::info, spdlog::level::warn, spdlog::level::err};
+  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
+                                                          spdlog::level::warn, spdlog::level::err};
   if (!spdlog::default_logger_raw()->should_log(kLevels[level])) return;
   spdlog::log(kLevels[level], "{}", std::string(text));
 }

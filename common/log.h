@@ -17,12 +17,20 @@ void StartLogging(absl::string_view role, absl::string_view level);
 void LogLine(int level, absl::string_view text);
 
 template <typename... Args>
-void LogError(const Args&... args) { LogLine(3, absl::StrCat(args...)); }
+void LogError(const Args&... args) {
+  LogLine(3, absl::StrCat(args...));
+}
 template <typename... Args>
-void LogWarning(const Args&... args) { LogLine(2, absl::StrCat(args...)); }
+void LogWarning(const Args&... args) {
+  LogLine(2, absl::StrCat(args...));
+}
 template <typename... Args>
-void LogInfo(const Args&... args) { LogLine(1, absl::StrCat(args...)); }
+void LogInfo(const Args&... args) {
+  LogLine(1, absl::StrCat(args...));
+}
 template <typename... Args>
-void LogDebug(const Args&... args) { LogLine(0, absl::StrCat(args...)); }
+void LogDebug(const Args&... args) {
+  LogLine(0, absl::StrCat(args...));
+}
 
 }  // namespace expertmesh

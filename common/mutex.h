@@ -21,8 +21,7 @@ class ABSL_LOCKABLE Mutex {
 
 class ABSL_SCOPED_LOCKABLE MutexLock {
  public:
-  explicit MutexLock(Mutex& mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex)
-      : lock_(mutex.native()) {}
+  explicit MutexLock(Mutex& mutex) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex) : lock_(mutex.native()) {}
   ~MutexLock() ABSL_UNLOCK_FUNCTION() {}
 
   // For std::condition_variable::wait, which lets go of the mutex and takes it again.

@@ -11,8 +11,8 @@
 #define EM_CONCAT_INNER(a, b) a##b
 #define EM_CONCAT(a, b) EM_CONCAT_INNER(a, b)
 
-#define RETURN_IF_ERROR(expression)                          \
-  do {                                                       \
+#define RETURN_IF_ERROR(expression)                                               \
+  do {                                                                            \
     if (absl::Status em_status = (expression); !em_status.ok()) return em_status; \
   } while (false)
 

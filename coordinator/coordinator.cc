@@ -64,7 +64,9 @@ Coordinator::Coordinator(CoordinatorOptions options, AttentionPortFactory ports)
   Impl* impl = impl_.get();
   impl->options = options;
   impl->door = std::make_unique<FrontDoor>(
-      [ports = std::move(ports)](const Member& worker) { return ports(worker.name, worker.address); },
+      [ports = std::move(ports)](const Member& worker) {
+        return ports(worker.name, worker.address);
+      },
       impl);
   MembershipOptions membership;
   membership.initial_expert_workers = options.initial_expert_workers;
@@ -108,9 +110,8 @@ RequestId Coordinator::NewRequestId() { return impl_->next_request.fetch_add(1);
 void Coordinator::Start(RequestId id, GenerateRequest request, GenerationListener* listener) {
   Impl* impl = impl_.get();
   auto shared = std::make_shared<GenerateRequest>(std::move(request));
-  const bool posted = impl->door_loop.Post([impl, id, shared, listener](Time) {
-    impl->door->Start(id, std::move(*shared), listener);
-  });
+  const bool posted = impl->door_loop.Post(
+      [impl, id, shared, listener](Time) { impl->door->Start(id, std::move(*shared), listener); });
   if (!posted) listener->OnEnd(id, absl::UnavailableError("the front door is shutting down"));
 }
 
@@ -130,10 +131,9 @@ FleetListing Coordinator::Impl::ListNow(Time now) const {
     report.incarnation = record.incarnation;
     listing.workers.push_back({std::move(report), record.state, record.assigned});
   }
-  std::stable_sort(listing.workers.begin(), listing.workers.end(),
-                   [](const WorkerListing& a, const WorkerListing& b) {
-                     return a.report.role < b.report.role;
-                   });
+  std::stable_sort(
+      listing.workers.begin(), listing.workers.end(),
+      [](const WorkerListing& a, const WorkerListing& b) { return a.report.role < b.report.role; });
   listing.waiting_for = membership->WaitingFor(now);
   return listing;
 }
@@ -142,8 +142,8 @@ FleetListing Coordinator::List() const {
   Impl* impl = impl_.get();
   auto answer = std::make_shared<std::promise<FleetListing>>();
   std::future<FleetListing> future = answer->get_future();
-  const bool posted = impl->control_loop.Post(
-      [impl, answer](Time now) { answer->set_value(impl->ListNow(now)); });
+  const bool posted =
+      impl->control_loop.Post([impl, answer](Time now) { answer->set_value(impl->ListNow(now)); });
   return posted ? future.get() : FleetListing();
 }
 

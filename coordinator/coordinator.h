@@ -1,5 +1,5 @@
-// coordinator.h: control and front door as one object: what `service/`, `expertmesh serve` and tests
-// start and stop.
+// coordinator.h: control and front door as one object: what `service/`, `expertmesh serve` and
+// tests start and stop.
 //
 // Two control threads: membership's and the front door's. Nothing of gRPC in here: who connects
 // workers and clients to it is `service/` (processes) or cli/serve (one process).
@@ -41,8 +41,8 @@ struct FleetListing {
 
 // Makes the port to an attention worker, by the address that it reported. Called on the front
 // door's thread.
-using AttentionPortFactory =
-    std::function<std::unique_ptr<AttentionPort>(const std::string& name, const std::string& address)>;
+using AttentionPortFactory = std::function<std::unique_ptr<AttentionPort>(
+    const std::string& name, const std::string& address)>;
 
 class Coordinator final : public ControlServerListener, public AttentionPort {
  public:

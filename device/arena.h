@@ -32,7 +32,9 @@ class Arena {
 
   // What `count` of T cost at most: for those who add up a budget.
   template <typename T>
-  static size_t CostOf(size_t count) { return count * sizeof(T) + kAlignment; }
+  static size_t CostOf(size_t count) {
+    return count * sizeof(T) + kAlignment;
+  }
 
  private:
   static constexpr size_t kAlignment = 64;

@@ -1,7 +1,8 @@
 // device.h: where bytes live, and in what order work on them happens.
 //
-// Work goes to a Stream and happens there later, in order. Host code goes on at once; it learns that
-// work is done through an Event, or through Stream::Notify, and never by waiting inside a layer.
+// Work goes to a Stream and happens there later, in order. Host code goes on at once; it learns
+// that work is done through an Event, or through Stream::Notify, and never by waiting inside a
+// layer.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +32,9 @@ class Buffer {
   size_t bytes() const { return bytes_; }
   MemoryKind kind() const { return kind_; }
   template <typename T>
-  T* as() const { return reinterpret_cast<T*>(data_); }
+  T* as() const {
+    return reinterpret_cast<T*>(data_);
+  }
 
  private:
   void Release();

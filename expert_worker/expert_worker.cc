@@ -1,9 +1,9 @@
 #include "expert_worker/expert_worker.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <utility>
-
-#include <unistd.h>
 
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
@@ -70,13 +70,12 @@ absl::StatusOr<std::unique_ptr<ExpertWorker>> ExpertWorker::Create(ExpertWorkerO
   impl->loop = std::make_unique<WorkerLoop>(JudgeDialer, [raw](absl::Status why) {
     if (raw->on_exit) raw->on_exit(std::move(why));
   });
-  ASSIGN_OR_RETURN(impl->compute,
-                   ExpertForward::Create(impl->checkpoint.get(),
-                                         {.widen = impl->options.widen,
-                                          .max_pass_rows = static_cast<size_t>(
-                                              impl->options.max_pass_rows)},
-                                         impl->kernels.get(), impl->device.get(),
-                                         impl->loop.get()));
+  ASSIGN_OR_RETURN(
+      impl->compute,
+      ExpertForward::Create(impl->checkpoint.get(),
+                            {.widen = impl->options.widen,
+                             .max_pass_rows = static_cast<size_t>(impl->options.max_pass_rows)},
+                            impl->kernels.get(), impl->device.get(), impl->loop.get()));
   return std::unique_ptr<ExpertWorker>(new ExpertWorker(std::move(impl)));
 }
 
@@ -86,9 +85,8 @@ ExpertWorker::~ExpertWorker() { Stop(); }
 
 Endpoint* ExpertWorker::endpoint() { return impl_->loop.get(); }
 
-void ExpertWorker::Start(std::unique_ptr<Transport> transport,
-                         std::unique_ptr<ControlLink> control, std::string address,
-                         std::function<void(absl::Status)> on_exit) {
+void ExpertWorker::Start(std::unique_ptr<Transport> transport, std::unique_ptr<ControlLink> control,
+                         std::string address, std::function<void(absl::Status)> on_exit) {
   impl_->on_exit = std::move(on_exit);
   impl_->identity.address = std::move(address);
   impl_->transport = std::move(transport);
@@ -96,9 +94,9 @@ void ExpertWorker::Start(std::unique_ptr<Transport> transport,
   ExpertNodeOptions options;
   options.identity = impl_->identity;
   options.max_pass_rows = static_cast<size_t>(impl_->options.max_pass_rows);
-  impl_->node = std::make_unique<ExpertNode>(std::move(options), impl_->compute.get(),
-                                             impl_->control.get(), impl_->loop.get(),
-                                             impl_->transport.get(), impl_->loop.get());
+  impl_->node =
+      std::make_unique<ExpertNode>(std::move(options), impl_->compute.get(), impl_->control.get(),
+                                   impl_->loop.get(), impl_->transport.get(), impl_->loop.get());
   impl_->loop->Start(impl_->node.get());
 }
 

@@ -13,13 +13,13 @@
 namespace expertmesh {
 
 struct ExpertWorkerOptions {
-  std::string name;            // unique in the fleet; a newer life of a name replaces the older
+  std::string name;  // unique in the fleet; a newer life of a name replaces the older
   std::string model_folder;
-  bool widen = false;          // hold bf16 weights as f32
-  std::string isa = "auto";    // kernels/classes.h
-  int threads = 1;             // compute threads
-  uint64_t memory_bytes = 0;   // for weights; 0: what the machine has
-  int32_t max_pass_rows = 512; // rows of one pass; every cut gives the same bits
+  bool widen = false;           // hold bf16 weights as f32
+  std::string isa = "auto";     // kernels/classes.h
+  int threads = 1;              // compute threads
+  uint64_t memory_bytes = 0;    // for weights; 0: what the machine has
+  int32_t max_pass_rows = 512;  // rows of one pass; every cut gives the same bits
 };
 
 class ExpertWorker {

@@ -5,11 +5,12 @@
 namespace expertmesh {
 namespace {
 
-absl::Status CheckIds(absl::string_view field, const std::vector<int32_t>& ids, int32_t vocabulary) {
+absl::Status CheckIds(absl::string_view field, const std::vector<int32_t>& ids,
+                      int32_t vocabulary) {
   for (size_t i = 0; i < ids.size(); ++i) {
     if (ids[i] < 0 || ids[i] >= vocabulary) {
-      return absl::InvalidArgumentError(absl::StrCat(field, "[", i, "] is ", ids[i],
-                                                     "; ids go from 0 to ", vocabulary - 1));
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, "[", i, "] is ", ids[i], "; ids go from 0 to ", vocabulary - 1));
     }
   }
   return absl::OkStatus();
@@ -18,7 +19,9 @@ absl::Status CheckIds(absl::string_view field, const std::vector<int32_t>& ids, 
 }  // namespace
 
 absl::Status ValidateRequest(const GenerateRequest& request, const RequestLimits& limits) {
-  const auto refuse = [](auto... parts) { return absl::InvalidArgumentError(absl::StrCat(parts...)); };
+  const auto refuse = [](auto... parts) {
+    return absl::InvalidArgumentError(absl::StrCat(parts...));
+  };
   if (request.request_id.size() > kMaxRequestIdBytes) {
     return refuse("request_id has ", request.request_id.size(), " bytes; at most ",
                   kMaxRequestIdBytes);

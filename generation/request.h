@@ -29,8 +29,8 @@ struct GenerateRequest {
 
 // What the model and the workers can take; reported by attention workers.
 struct RequestLimits {
-  int32_t vocabulary = 0;    // token ids are below it
-  int32_t max_context = 0;   // prompt and output together
+  int32_t vocabulary = 0;   // token ids are below it
+  int32_t max_context = 0;  // prompt and output together
   std::vector<int32_t> eos_token_ids;
 };
 

@@ -68,12 +68,14 @@ class WorkerLoop final : public Endpoint,
 
   // Starts the thread. `node` outlives Stop.
   void Start(WorkerNode* node);
-  // Runs `task(now)` on the control thread; false when the loop has stopped (it is dropped). What is
-  // taken is run, be it after StopAfter's last.
+  // Runs `task(now)` on the control thread; false when the loop has stopped (it is dropped). What
+  // is taken is run, be it after StopAfter's last.
   bool Post(std::function<void(Time)> task);
   // Runs `last(now)` on the control thread, then joins it; later posts are dropped. Idempotent.
   void StopAfter(std::function<void(Time)> last);
-  void Stop() { StopAfter([](Time) {}); }
+  void Stop() {
+    StopAfter([](Time) {});
+  }
 
   // Endpoint, ControlLinkListener, Notifier: any thread; they post.
   absl::Status Judge(const Hello& peer) override { return judge_(peer); }

@@ -77,9 +77,9 @@ TEST(WorkerLoop, GivesTheNodeEveryEventInOrderOnOneThread) {
   loop.OnClosed(3, absl::UnavailableError("gone"));
   loop.OnLinkDown(absl::UnavailableError("cut"));
   loop.Stop();
-  EXPECT_THAT(node.notes, ElementsAre("start", "link up", "command 4", "opened a0",
-                                      "message of 5 bytes on 3", "sent 17", "computed 2",
-                                      "closed 3: gone", "link down: cut"));
+  EXPECT_THAT(node.notes,
+              ElementsAre("start", "link up", "command 4", "opened a0", "message of 5 bytes on 3",
+                          "sent 17", "computed 2", "closed 3: gone", "link down: cut"));
   for (const std::thread::id& thread : node.threads) {
     EXPECT_EQ(thread, node.threads.front());
     EXPECT_NE(thread, std::this_thread::get_id());
@@ -182,9 +182,8 @@ TEST(WorkerLoop, GivesPayloadsBackBeforeItWaitsAgain) {
   loop.Start(&node);
   std::promise<void> released;
   Message message;
-  message.rows = Payload({}, &released, [](void* context) {
-    static_cast<std::promise<void>*>(context)->set_value();
-  });
+  message.rows = Payload(
+      {}, &released, [](void* context) { static_cast<std::promise<void>*>(context)->set_value(); });
   loop.OnMessage(1, std::move(message));
   released.get_future().wait();
   loop.Stop();

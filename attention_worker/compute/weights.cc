@@ -28,7 +28,7 @@ class Loader {
     const TensorInfo& info = checkpoint_.tensor(name);
     const int64_t n = info.shape[0], k = info.shape[1];
     const DType packed = PackedDType(info.dtype, widen);
-    ASSIGN_OR_RETURN(std::byte* target, NewMemory(PackedBytes(n, k, packed)));
+    ASSIGN_OR_RETURN(std::byte * target, NewMemory(PackedBytes(n, k, packed)));
     RETURN_IF_ERROR(PackRange(name, 0, n, target, packed));
     return ViewPacked(target, packed, n, k);
   }
@@ -36,7 +36,7 @@ class Loader {
 
   absl::StatusOr<const float*> Vector(const std::string& name) {
     ASSIGN_OR_RETURN(std::vector<float> values, checkpoint_.ReadF32(name));
-    ASSIGN_OR_RETURN(std::byte* target, NewMemory(values.size() * sizeof(float)));
+    ASSIGN_OR_RETURN(std::byte * target, NewMemory(values.size() * sizeof(float)));
     std::memcpy(target, values.data(), values.size() * sizeof(float));
     return reinterpret_cast<const float*>(target);
   }
@@ -56,8 +56,8 @@ class Loader {
     const DType stored = checkpoint_.tensor(name).dtype;
     const DType packed = PackedDType(stored, widen_);
     const int64_t dc = c.kv_lora_rank, dn = c.qk_nope_dim, dv = c.v_dim;
-    ASSIGN_OR_RETURN(std::byte* keys, NewMemory(PackedBytes(c.heads * dc, dn, packed)));
-    ASSIGN_OR_RETURN(std::byte* values, NewMemory(PackedBytes(c.heads * dv, dc, packed)));
+    ASSIGN_OR_RETURN(std::byte * keys, NewMemory(PackedBytes(c.heads * dc, dn, packed)));
+    ASSIGN_OR_RETURN(std::byte * values, NewMemory(PackedBytes(c.heads * dv, dc, packed)));
     out.key_up = ViewPacked(keys, packed, c.heads * dc, dn);
     out.value_up = ViewPacked(values, packed, c.heads * dv, dc);
     const size_t row_bytes = dc * SizeOf(stored);

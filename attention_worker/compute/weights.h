@@ -36,8 +36,8 @@ struct LayerWeights {
 };
 
 struct AttentionWeights {
-  PackedLinear embedding;  // [vocabulary, h]
-  PackedLinear head;       // [vocabulary, h]; the embedding itself when tied
+  PackedLinear embedding;             // [vocabulary, h]
+  PackedLinear head;                  // [vocabulary, h]; the embedding itself when tied
   const float* final_norm = nullptr;  // [h]
   std::vector<LayerWeights> layers;
   std::vector<Buffer> memory;  // what all of the above points into

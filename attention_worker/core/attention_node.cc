@@ -134,7 +134,8 @@ void AttentionNode::Submit(RequestId id, GenerateRequest request, GenerationList
     return;
   }
   StopRule rule(request, options_.limits);
-  auto sequence = std::make_unique<Sequence>(Sequence{.id = id, .listener = listener, .rule = rule});
+  auto sequence =
+      std::make_unique<Sequence>(Sequence{.id = id, .listener = listener, .rule = rule});
   sequence->arrived = now;
   sequence->tokens = request.prompt;
   sequence->request = std::move(request);
@@ -233,11 +234,10 @@ void AttentionNode::EndExpired(Time now) {
       return true;
     }
     if (may_admit || now < PatienceEnds(*sequence)) return false;
-    Finish(*sequence,
-           WithRetryAfter(absl::UnavailableError(session_.lease_held()
-                                                     ? dispatcher_.UnreachableText()
-                                                     : "no lease from control"),
-                          kRetryHint));
+    Finish(*sequence, WithRetryAfter(absl::UnavailableError(session_.lease_held()
+                                                                ? dispatcher_.UnreachableText()
+                                                                : "no lease from control"),
+                                     kRetryHint));
     return true;
   });
 }
@@ -279,8 +279,8 @@ void AttentionNode::StartStep(Time now) {
   plan.Clear();
   row_sequence_.clear();
   for (const RowRange& range : ranges_) {
-    plan.blocks_stride = std::max(plan.blocks_stride,
-                                  static_cast<int32_t>(running_[range.index]->blocks.size()));
+    plan.blocks_stride =
+        std::max(plan.blocks_stride, static_cast<int32_t>(running_[range.index]->blocks.size()));
   }
   for (const RowRange& range : ranges_) PlanRows(*running_[range.index], range);
   const bool decodes = ranges_.front().count == 1;
@@ -337,7 +337,8 @@ void AttentionNode::TakeOutput(Sequence& sequence, int32_t row, const StepOutput
     return;
   }
   Delta& delta = sequence.delta;
-  if (sequence.rule.output_tokens() == 0) delta.prompt_logprobs = std::move(sequence.prompt_logprobs);
+  if (sequence.rule.output_tokens() == 0)
+    delta.prompt_logprobs = std::move(sequence.prompt_logprobs);
   OutputToken token{output.id, output.logprob, {}};
   token.top.assign(output.top.begin(), output.top.end());
   delta.tokens.push_back(std::move(token));

@@ -75,8 +75,8 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
     int32_t cached = 0;           // positions in the latent cache
     std::vector<int32_t> blocks;
     std::vector<float> prompt_logprobs;
-    absl::Status fault;           // ended by it at the next commit
-    Delta delta;                  // of the step that is committed
+    absl::Status fault;  // ended by it at the next commit
+    Delta delta;         // of the step that is committed
   };
   using SequencePtr = std::unique_ptr<Sequence>;
 
@@ -117,14 +117,14 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   StepMachine step_;
   BlockPool pool_;
   bool ready_ = false;
-  bool ended_ = false;                    // by EndAll
-  Time now_{};  // of the event that is handled: for the session's callbacks
+  bool ended_ = false;           // by EndAll
+  Time now_{};                   // of the event that is handled: for the session's callbacks
   Time blocked_since_ = kNever;  // nothing may be admitted since then; kNever: it may
   std::deque<SequencePtr> waiting_;
-  std::vector<SequencePtr> running_;      // in order of admission
+  std::vector<SequencePtr> running_;        // in order of admission
   std::vector<SequencePtr> ended_running_;  // a step may still name them
-  std::vector<Sequence*> row_sequence_;   // of the step's rows
-  std::vector<Progress> progress_;        // scratch of StartStep
+  std::vector<Sequence*> row_sequence_;     // of the step's rows
+  std::vector<Progress> progress_;          // scratch of StartStep
   std::vector<RowRange> ranges_;
 };
 

@@ -12,8 +12,8 @@
 namespace expertmesh {
 namespace {
 
-using testing::ElementsAre;
 using testing::Each;
+using testing::ElementsAre;
 using testing::IsEmpty;
 
 std::vector<int32_t> Prompt(int32_t length, int32_t salt = 0) {
@@ -76,8 +76,8 @@ TEST(AttentionNode, MakesTheTokensOfTheModelAndGivesItsBlocksBack) {
 
 // The first promise, in small: neither the cut of prompts nor the company changes a bit.
 TEST(AttentionNode, MakesTheSameTokensWhateverTheCutAndTheCompany) {
-  for (SchedulerLimits limits : {SchedulerLimits{64, 64}, {64, 1}, {64, 3}, {5, 64}, {3, 2},
-                                 {1, 1}}) {
+  for (SchedulerLimits limits :
+       {SchedulerLimits{64, 64}, {64, 1}, {64, 3}, {5, 64}, {3, 2}, {1, 1}}) {
     SCOPED_TRACE(absl::StrCat("rows ", limits.max_step_rows, ", chunk ", limits.prefill_chunk));
     NodeRig rig({.scheduler = limits, .max_sequences = 5, .max_waiting = 100});
     rig.Serve();
@@ -177,9 +177,9 @@ TEST(AttentionNode, WaitsForBlocksAndOvertakesNobody) {
   NodeRig rig({.blocks = 5});  // 20 positions
   rig.Serve();
   TestClient large, larger, small;
-  rig.Submit(1, rig.Request(Prompt(9), 3), large);     // 3 blocks
-  rig.Submit(2, rig.Request(Prompt(10), 6), larger);   // 4 blocks
-  rig.Submit(3, rig.Request(Prompt(2), 2), small);     // 1 block: it would fit
+  rig.Submit(1, rig.Request(Prompt(9), 3), large);    // 3 blocks
+  rig.Submit(2, rig.Request(Prompt(10), 6), larger);  // 4 blocks
+  rig.Submit(3, rig.Request(Prompt(2), 2), small);    // 1 block: it would fit
   ASSERT_TRUE(rig.RunUntil(large, 2));
   EXPECT_EQ(rig.node.used_blocks(), 3);
   rig.Settle(0);

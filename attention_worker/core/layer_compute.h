@@ -19,15 +19,15 @@ namespace expertmesh {
 // What the core must know of the model.
 struct ModelShape {
   int32_t layers = 0;
-  ExpertGrid grid;        // layers below grid.first_layer are dense
-  int32_t hidden = 0;     // elements of a dispatched row
+  ExpertGrid grid;     // layers below grid.first_layer are dense
+  int32_t hidden = 0;  // elements of a dispatched row
   int32_t top_k = 0;
-  int32_t block_rows = 0; // positions per latent-cache block
-  int32_t blocks = 0;     // of the latent cache
+  int32_t block_rows = 0;  // positions per latent-cache block
+  int32_t blocks = 0;      // of the latent cache
 };
 
-// The rows of one step. Arrays have one entry per row; rows of a sequence are adjacent and ascend in
-// position. `slots` says which row of `blocks` is the sequence's.
+// The rows of one step. Arrays have one entry per row; rows of a sequence are adjacent and ascend
+// in position. `slots` says which row of `blocks` is the sequence's.
 struct StepPlan {
   std::vector<int32_t> tokens;
   std::vector<int32_t> positions;

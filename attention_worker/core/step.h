@@ -4,8 +4,8 @@
 //   a dense layer:  attention, dense
 //   an MoE layer:   attention, gate | host: dispatch | shared meanwhile | combine
 //
-// Work is put on the stream as far as it goes; the machine stands still only where the host must see
-// something: the gate's choice, the experts' rows, the head's outputs.
+// Work is put on the stream as far as it goes; the machine stands still only where the host must
+// see something: the gate's choice, the experts' rows, the head's outputs.
 #pragma once
 
 #include <cstdint>
@@ -47,8 +47,8 @@ class StepMachine {
   Lane lane_ = Lane::kDecode;
   Phase phase_ = Phase::kIdle;
   int32_t layer_ = 0;
-  uint64_t token_;        // the newest asked for
-  bool computed_ = false; // it has come
+  uint64_t token_;         // the newest asked for
+  bool computed_ = false;  // it has come
 };
 
 }  // namespace expertmesh

@@ -76,7 +76,9 @@ class LoggingCompute final : public LayerCompute {
 struct Rig {
   Rig(int32_t layers, int32_t first_moe)
       : grid{first_moe, layers - first_moe, 2},
-        compute({.layers = layers, .grid = layers == first_moe ? ExpertGrid{} : grid, .hidden = 1,
+        compute({.layers = layers,
+                 .grid = layers == first_moe ? ExpertGrid{} : grid,
+                 .hidden = 1,
                  .top_k = 2}),
         dispatcher({.row_bytes = 4, .row_elements = 1, .top_k = 2}, &transport, &host,
                    [this](int32_t row, const absl::Status&) { lost.push_back(row); }),
@@ -164,7 +166,8 @@ TEST(StepMachine, WaitsForEveryRowAndForTheMemoryOfWhatItSent) {
   rig.compute.Take();
   rig.Answer();
   EXPECT_FALSE(rig.step.Advance(TestTime(3)));
-  EXPECT_THAT(rig.compute.Take(), IsEmpty()) << "h is still read, so the next layer may not write it";
+  EXPECT_THAT(rig.compute.Take(), IsEmpty())
+      << "h is still read, so the next layer may not write it";
   rig.transport.To("e0")->held[0](absl::OkStatus());
   rig.dispatcher.OnSent(TestTime(4));
   rig.step.Advance(TestTime(4));

@@ -102,7 +102,8 @@ class FakeHost final : public NodeHost {
   std::vector<absl::Status> exits;
 };
 
-// The combine that answers `dispatch`: element j of the row for (row, expert) is answer(x_j, expert).
+// The combine that answers `dispatch`: element j of the row for (row, expert) is answer(x_j,
+// expert).
 template <typename T, typename Answer>
 Message CombineFor(const SentMessage& dispatch, Answer answer) {
   Message combine;

@@ -1,5 +1,6 @@
-// test_node.h: an attention worker's whole core between fakes: a stub model whose next token depends
-// on every token before it and on every expert that was asked, control, a transport, clients.
+// test_node.h: an attention worker's whole core between fakes: a stub model whose next token
+// depends on every token before it and on every expert that was asked, control, a transport,
+// clients.
 #pragma once
 
 #include <algorithm>
@@ -25,8 +26,12 @@ class StubModel final : public LayerCompute {
   static constexpr int32_t kBlockRows = 4;
 
   explicit StubModel(int32_t blocks) : cache_(blocks * kBlockRows, -1) {
-    shape_ = {.layers = kLayers, .grid = kGrid, .hidden = 1, .top_k = 2,
-              .block_rows = kBlockRows, .blocks = blocks};
+    shape_ = {.layers = kLayers,
+              .grid = kGrid,
+              .hidden = 1,
+              .top_k = 2,
+              .block_rows = kBlockRows,
+              .blocks = blocks};
   }
 
   const ModelShape& shape() const override { return shape_; }
@@ -40,7 +45,8 @@ class StubModel final : public LayerCompute {
     rows_.assign(plan.rows(), {});
   }
   void Embed() override {
-    for (int32_t row = 0; row < plan_->rows(); ++row) At(row, plan_->positions[row]) = plan_->tokens[row];
+    for (int32_t row = 0; row < plan_->rows(); ++row)
+      At(row, plan_->positions[row]) = plan_->tokens[row];
   }
   void Attention(int32_t) override {
     for (int32_t row = 0; row < plan_->rows(); ++row) {
@@ -143,7 +149,8 @@ struct Reference {
  private:
   static int32_t At(const std::vector<int32_t>& tokens, size_t position) {
     int64_t sum = 0;
-    for (size_t p = 0; p <= position; ++p) sum += StubModel::Mix(static_cast<int32_t>(p), tokens[p]);
+    for (size_t p = 0; p <= position; ++p)
+      sum += StubModel::Mix(static_cast<int32_t>(p), tokens[p]);
     int32_t x = 0;
     for (int32_t layer = 0; layer < StubModel::kLayers; ++layer) {
       x = StubModel::AfterAttention(x, sum);
@@ -268,7 +275,8 @@ class NodeRig {
     }
     for (size_t i = 0; i < transport.channels.size() && answering; ++i) {
       const std::shared_ptr<FakeChannel> channel = transport.channels[i];
-      for (size_t& next = answered_[channel->id()]; next < channel->dispatches.size(); moved = true) {
+      for (size_t& next = answered_[channel->id()]; next < channel->dispatches.size();
+           moved = true) {
         node.OnMessage(channel->id(),
                        CombineFor<float>(channel->dispatches[next++], StubModel::Expert),
                        TestTime(ms));

@@ -140,14 +140,14 @@ absl::Status EmbeddedCluster::WaitUntilWhole(Duration patience) {
   for (;;) {
     RETURN_IF_ERROR(exit_->Get());
     const FleetListing listing = coordinator_->List();
-    const auto ready = std::count_if(
-        listing.topology.members.begin(), listing.topology.members.end(),
-        [](const Member& member) { return member.role == WorkerRole::kAttention; });
+    const auto ready =
+        std::count_if(listing.topology.members.begin(), listing.topology.members.end(),
+                      [](const Member& member) { return member.role == WorkerRole::kAttention; });
     if (ready == attention_count_ && listing.uncovered.empty()) return absl::OkStatus();
     if (Now() >= until) {
-      return absl::DeadlineExceededError(absl::StrCat(
-          ready, " of ", attention_count_, " attention workers are ready; uncovered: ",
-          listing.uncovered.ToText()));
+      return absl::DeadlineExceededError(
+          absl::StrCat(ready, " of ", attention_count_,
+                       " attention workers are ready; uncovered: ", listing.uncovered.ToText()));
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }

@@ -1,5 +1,5 @@
-// embedded_cluster.h: all roles in one process over the `local` transport: the embedded default, made
-// of the very same classes as the programs.
+// embedded_cluster.h: all roles in one process over the `local` transport: the embedded default,
+// made of the very same classes as the programs.
 #pragma once
 
 #include <functional>

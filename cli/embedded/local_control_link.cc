@@ -44,10 +44,11 @@ class LocalControlLink final : public ControlLink {
     ControlServerListener* control = control_;
     const LinkId id = id_;
     auto connection = connection_;
-    control_->OnLinkOpened(id, {[connection](const Command& command) { connection->Command(command); },
-                                [connection, control, id] {
-                                  if (connection->Drop(/*tell=*/true)) control->OnLinkClosed(id);
-                                }});
+    control_->OnLinkOpened(id,
+                           {[connection](const Command& command) { connection->Command(command); },
+                            [connection, control, id] {
+                              if (connection->Drop(/*tell=*/true)) control->OnLinkClosed(id);
+                            }});
     listener->OnLinkUp();
   }
 

@@ -108,7 +108,7 @@ class FrontDoorTest : public testing::Test, private GenerationListener {
     return delta;
   }
 
-  std::set<std::string> ports_;      // that live
+  std::set<std::string> ports_;  // that live
   std::vector<std::string> made_;
   std::vector<std::string> started_;
   std::vector<std::string> cancelled_;

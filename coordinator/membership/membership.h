@@ -1,16 +1,15 @@
 // membership.h: who is in the fleet, who holds what, and which topology says so: control's state
 // machine.
 //
-// TERMS. A coordinator without a store takes 1 + the highest term that any worker reports. It learns
-// that from the first report of a life that it did not make itself; all it says afterwards carries
-// the higher term, so workers drop what an older coordinator still says.
-// INCARNATIONS. A life of a worker is named at its first report. Of two lives of one name the newer
-// one wins; the older is told that it is fenced.
-// LOST. A broken link or a missed lease. A life that comes back says what it holds and is READY again
-// at once.
-// PLACEMENT. Nothing is placed before `initial_expert_workers` have reported, none of them with a
-// term; or, when some have one (control restarted in a running fleet), before one lease has passed,
-// so that those who hold experts can say so. Later, workers without experts get what is uncovered.
+// TERMS. A coordinator without a store takes 1 + the highest term that any worker reports. It
+// learns that from the first report of a life that it did not make itself; all it says afterwards
+// carries the higher term, so workers drop what an older coordinator still says. INCARNATIONS. A
+// life of a worker is named at its first report. Of two lives of one name the newer one wins; the
+// older is told that it is fenced. LOST. A broken link or a missed lease. A life that comes back
+// says what it holds and is READY again at once. PLACEMENT. Nothing is placed before
+// `initial_expert_workers` have reported, none of them with a term; or, when some have one (control
+// restarted in a running fleet), before one lease has passed, so that those who hold experts can
+// say so. Later, workers without experts get what is uncovered.
 #pragma once
 
 #include <map>
@@ -92,11 +91,11 @@ class Membership {
   MembershipHost* host_;
   Time started_;
   uint64_t term_ = 1;
-  uint64_t counter_ = 0;         // of epochs
-  uint64_t next_number_;         // of incarnations
+  uint64_t counter_ = 0;  // of epochs
+  uint64_t next_number_;  // of incarnations
   uint64_t command_number_ = 0;
-  bool saw_term_ = false;        // some worker came with one: the fleet is older than we are
-  bool recovered_ = false;       // one lease has passed since our start
+  bool saw_term_ = false;   // some worker came with one: the fleet is older than we are
+  bool recovered_ = false;  // one lease has passed since our start
   bool placed_ = false;
   std::map<std::string, Worker> workers_;
   std::map<LinkId, std::string> links_;  // link -> worker's name; empty until its first report

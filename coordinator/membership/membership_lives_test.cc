@@ -1,5 +1,5 @@
-// Lives and reigns: of two lives of one name the newer wins, and a restarted control takes over what
-// it finds.
+// Lives and reigns: of two lives of one name the newer wins, and a restarted control takes over
+// what it finds.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -63,8 +63,8 @@ TEST(MembershipLives, AnOlderLifeThatDialsAgainIsFenced) {
   EXPECT_EQ(fleet.uncovered(), 0);
 }
 
-// A worker lost its link before it heard its name, and dialled again. Its report from the first link
-// comes last.
+// A worker lost its link before it heard its name, and dialled again. Its report from the first
+// link comes last.
 TEST(MembershipLives, ALateReportOfAnOlderLinkFencesNobody) {
   TestFleet fleet;
   TestWorker e0 = ExpertWorkerNamed("e0");
@@ -227,8 +227,8 @@ TEST(MembershipRestart, GivesANewcomerNothingThatAnOldWorkerReportsInTime) {
   EXPECT_TRUE(fresh.assigned.empty());
 }
 
-// A life that was named before the term was known is not another's: numbers start elsewhere with each
-// control.
+// A life that was named before the term was known is not another's: numbers start elsewhere with
+// each control.
 TEST(MembershipRestart, TellsLivesApartThatTwoControlsNamedInOneTerm) {
   TestFleet before({.first_number = 10}), after({.first_number = 2000});
   TestWorker old = ExpertWorkerNamed("e0"), fresh = ExpertWorkerNamed("e0");

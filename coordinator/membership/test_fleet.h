@@ -1,5 +1,5 @@
-// test_fleet.h: for membership's tests: control with a clock that is set by hand, and workers that do
-// what a worker does with a command, when the test lets them hear it.
+// test_fleet.h: for membership's tests: control with a clock that is set by hand, and workers that
+// do what a worker does with a command, when the test lets them hear it.
 #pragma once
 
 #include <map>

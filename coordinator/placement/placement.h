@@ -1,9 +1,9 @@
 // placement.h: who is to hold which experts: a pure function, deterministic.
 //
 // Experts that nobody has are dealt to workers that have none yet: in each layer, in order of
-// number, in runs as equal as can be, and the worker that gets one more changes from layer to layer,
-// so that totals are equal too. A worker gets no more than fits its memory; what fits nowhere stays
-// uncovered, and the caller says so.
+// number, in runs as equal as can be, and the worker that gets one more changes from layer to
+// layer, so that totals are equal too. A worker gets no more than fits its memory; what fits
+// nowhere stays uncovered, and the caller says so.
 //
 //   3 layers x 8 experts, workers a, b, c:   layer 0: a 0-2, b 3-5, c 6-7
 //                                            layer 1: a 0-2, b 3-4, c 5-7
@@ -24,6 +24,7 @@ struct EmptyWorker {
 };
 
 // One set per worker, in their order. Sets do not overlap.
-std::vector<ExpertSet> DealExperts(const ExpertSet& wanted, const std::vector<EmptyWorker>& workers);
+std::vector<ExpertSet> DealExperts(const ExpertSet& wanted,
+                                   const std::vector<EmptyWorker>& workers);
 
 }  // namespace expertmesh

@@ -19,7 +19,8 @@ absl::StatusOr<Buffer> CpuDevice::Allocate(size_t bytes) {
   // Mapped memory is zeroed, page-aligned, and costs nothing until it is touched.
   void* data = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (data == MAP_FAILED) {
-    return absl::ResourceExhaustedError(absl::StrCat("no memory for a buffer of ", bytes, " bytes"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no memory for a buffer of ", bytes, " bytes"));
   }
   if (bytes >= (size_t{2} << 20)) ::madvise(data, bytes, MADV_HUGEPAGE);
   return Buffer(static_cast<std::byte*>(data), bytes, MemoryKind::kHost, Unmap);

@@ -11,11 +11,13 @@
 
 namespace expertmesh {
 
-absl::StatusOr<std::unique_ptr<ExpertForward>> ExpertForward::Create(
-    const Checkpoint* checkpoint, ExpertForwardOptions options, const Kernels* kernels,
-    Device* device, Notifier* done) {
-  auto forward = std::unique_ptr<ExpertForward>(
-      new ExpertForward(checkpoint, options, kernels, device, done));
+absl::StatusOr<std::unique_ptr<ExpertForward>> ExpertForward::Create(const Checkpoint* checkpoint,
+                                                                     ExpertForwardOptions options,
+                                                                     const Kernels* kernels,
+                                                                     Device* device,
+                                                                     Notifier* done) {
+  auto forward =
+      std::unique_ptr<ExpertForward>(new ExpertForward(checkpoint, options, kernels, device, done));
   RETURN_IF_ERROR(forward->Allocate());
   return forward;
 }
@@ -55,9 +57,10 @@ void ExpertForward::Load(const ExpertSet& experts, uint64_t token) {
   loaded_bytes_ = 0;
   wanted_bytes_ = 0;
   const ModelConfig& config = checkpoint_->config();
-  wanted_bytes_ = experts.size() * 3 * config.hidden * config.expert_intermediate *
-                  SizeOf(checkpoint_->tensor(names::Expert(config.first_moe_layer, 0,
-                                                           names::Ffn::kGate)).dtype);
+  wanted_bytes_ =
+      experts.size() * 3 * config.hidden * config.expert_intermediate *
+      SizeOf(
+          checkpoint_->tensor(names::Expert(config.first_moe_layer, 0, names::Ffn::kGate)).dtype);
   loader_ = std::thread([this, experts, token] {
     SetFloatingPointMode();
     load_result_ = LoadAndTest(experts);
@@ -66,9 +69,8 @@ void ExpertForward::Load(const ExpertSet& experts, uint64_t token) {
 }
 
 absl::StatusOr<LoadedExperts> ExpertForward::LoadAndTest(const ExpertSet& experts) {
-  ASSIGN_OR_RETURN(LoadedExperts loaded,
-                   LoadExperts(*checkpoint_, experts, options_.widen, *device_, &loaded_bytes_,
-                               cancelled_));
+  ASSIGN_OR_RETURN(LoadedExperts loaded, LoadExperts(*checkpoint_, experts, options_.widen,
+                                                     *device_, &loaded_bytes_, cancelled_));
   RETURN_IF_ERROR(SelfTest(loaded));
   return loaded;
 }

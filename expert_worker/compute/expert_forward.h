@@ -53,8 +53,8 @@ class ExpertForward final : public ExpertCompute, private Notifier {
   Buffer output_;   // same
   Buffer scratch_;  // [max_pass_rows, 2 * intermediate] f32
   std::vector<RowGroup> groups_;
-  std::vector<int32_t> order_;         // grouped row -> row of the pass
-  std::vector<int32_t> first_row_;     // per expert, while sorting
+  std::vector<int32_t> order_;      // grouped row -> row of the pass
+  std::vector<int32_t> first_row_;  // per expert, while sorting
   absl::Span<const PassRow> rows_;
 
   std::thread loader_;

@@ -34,7 +34,8 @@ uint64_t BytesOf(const Checkpoint& checkpoint, int32_t layer, int32_t expert, bo
 
 // One matrix into `target`; returns its view.
 absl::StatusOr<PackedLinear> LoadMatrix(const Checkpoint& checkpoint, const std::string& name,
-                                        bool widen, std::byte* target, std::vector<std::byte>& piece,
+                                        bool widen, std::byte* target,
+                                        std::vector<std::byte>& piece,
                                         std::atomic<uint64_t>* progress) {
   const TensorInfo& info = checkpoint.tensor(name);
   const int64_t n = info.shape[0], k = info.shape[1];
@@ -104,7 +105,8 @@ Shard::Shard(ExpertGrid grid) : grid_(grid), table_(grid.size(), nullptr) {}
 void Shard::Add(LoadedExperts experts) {
   loads_.push_back(std::make_unique<LoadedExperts>(std::move(experts)));
   for (const LoadedExperts::Entry& entry : loads_.back()->entries) {
-    table_[int64_t{entry.layer - grid_.first_layer} * grid_.experts + entry.expert] = &entry.weights;
+    table_[int64_t{entry.layer - grid_.first_layer} * grid_.experts + entry.expert] =
+        &entry.weights;
   }
 }
 

@@ -31,7 +31,8 @@ void ExpertNode::Start(Time now) { session_.Start(now); }
 void ExpertNode::OnLinkUp(Time now) { session_.OnLinkUp(now); }
 void ExpertNode::OnCommand(const Command& command, Time now) {
   session_.OnCommand(command, now);
-  if (load_running_) session_.Update(now, holds_.empty() ? WorkerState::kLoading : WorkerState::kReady, holds_);
+  if (load_running_)
+    session_.Update(now, holds_.empty() ? WorkerState::kLoading : WorkerState::kReady, holds_);
 }
 void ExpertNode::OnLinkDown(const absl::Status& why, Time now) {
   LogInfo("link to control is down: ", why.message());
@@ -111,10 +112,13 @@ void ExpertNode::OnMessage(ChannelId id, Message message, Time now) {
   auto peer = peers_.find(id);
   if (peer == peers_.end()) return;
   switch (message.header.kind) {
-    case MessageKind::kDispatch: return OnDispatch(id, peer->second, std::move(message));
-    case MessageKind::kPing: return OnPing(id, peer->second, message.header);
+    case MessageKind::kDispatch:
+      return OnDispatch(id, peer->second, std::move(message));
+    case MessageKind::kPing:
+      return OnPing(id, peer->second, message.header);
     case MessageKind::kCombine:
-    case MessageKind::kPong: break;
+    case MessageKind::kPong:
+      break;
   }
   peer->second.channel->Close(absl::InvalidArgumentError("an expert worker sends combines"));
 }

@@ -42,7 +42,8 @@ class PassQueue {
   bool empty() const { return waiting_.empty(); }
   size_t size() const { return waiting_.size(); }
 
-  // The next pass, into `pieces` (cleared first); all of layer `*layer`. Not to be called when empty.
+  // The next pass, into `pieces` (cleared first); all of layer `*layer`. Not to be called when
+  // empty.
   void TakePass(std::vector<PassPiece>& pieces, int32_t* layer);
 
  private:

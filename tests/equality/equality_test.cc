@@ -56,7 +56,7 @@ Bits Ask(EmbeddedCluster& cluster, const GenerateRequest& request) {
 
 // All at once, each from a thread of its own.
 std::vector<Bits> AskTogether(EmbeddedCluster& cluster,
-                                const std::vector<GenerateRequest>& requests) {
+                              const std::vector<GenerateRequest>& requests) {
   std::vector<Bits> answers(requests.size());
   std::vector<std::thread> threads;
   for (size_t i = 0; i < requests.size(); ++i) {

@@ -25,8 +25,8 @@ absl::StatusOr<GoldenCase> ReadGolden(const std::string& folder) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(folder + "/golden.json"));
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (json.is_discarded()) return absl::DataLossError(absl::StrCat(folder, "/golden.json"));
-  golden.checkpoint = absl::StrCat(EXPERTMESH_SOURCE_DIR "/",
-                                   json.at("checkpoint").get<std::string>());
+  golden.checkpoint =
+      absl::StrCat(EXPERTMESH_SOURCE_DIR "/", json.at("checkpoint").get<std::string>());
   for (const auto& prompt : json.at("prompts")) {
     golden.prompts.push_back({prompt.at("token_ids").get<std::vector<int32_t>>(),
                               prompt.at("greedy_token_ids").get<std::vector<int32_t>>(),

@@ -11,7 +11,7 @@ namespace expertmesh {
 
 struct GoldenTensor {
   std::vector<int64_t> shape;
-  std::vector<float> f32;    // one of the two, by dtype
+  std::vector<float> f32;  // one of the two, by dtype
   std::vector<int32_t> i32;
 };
 

@@ -1,4 +1,5 @@
-// The model against the oracle: Hugging Face transformers in fp32 (tools/oracle.py wrote the goldens).
+// The model against the oracle: Hugging Face transformers in fp32 (tools/oracle.py wrote the
+// goldens).
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -116,8 +117,7 @@ TEST_P(GoldenTest, LogitsAgree) {
     const float tolerance = Tolerance(logits.f32);
     for (size_t first = 0; first < prompt.kept_positions.size(); first += Forward::kHeadRows) {
       StepPlan plan = PlanFor(prompt.token_ids);
-      const size_t end =
-          std::min<size_t>(first + Forward::kHeadRows, prompt.kept_positions.size());
+      const size_t end = std::min<size_t>(first + Forward::kHeadRows, prompt.kept_positions.size());
       for (size_t i = first; i < end; ++i) plan.outputs.push_back({prompt.kept_positions[i]});
       (*runner)->Run(plan, nullptr, nullptr);
       const ConstMatrix ours = (*runner)->logits();

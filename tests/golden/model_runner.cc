@@ -27,9 +27,8 @@ absl::StatusOr<std::unique_ptr<ModelRunner>> ModelRunner::Open(const std::string
   ForwardOptions options;
   options.max_context = 512;
   options.cache_tokens = 512;
-  ASSIGN_OR_RETURN(runner->attention_,
-                   Forward::Create(model, options, runner->kernels_.get(), runner->device_.get(),
-                                   &runner->done_));
+  ASSIGN_OR_RETURN(runner->attention_, Forward::Create(model, options, runner->kernels_.get(),
+                                                       runner->device_.get(), &runner->done_));
   ExpertForwardOptions expert_options;
   expert_options.max_pass_rows = options.max_step_rows * model->config().top_k;
   ASSIGN_OR_RETURN(runner->experts_,

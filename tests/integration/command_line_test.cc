@@ -25,7 +25,7 @@ struct Outcome {
 };
 
 Outcome RunProgram(const std::vector<std::string>& arguments,
-            const std::string& program = "expertmesh") {
+                   const std::string& program = "expertmesh") {
   Outcome outcome;
   const std::string log = testing::TempDir() + "/command_line.err";
   std::remove(log.c_str());
@@ -38,8 +38,8 @@ Outcome RunProgram(const std::vector<std::string>& arguments,
 }
 
 std::vector<std::string> Generate(std::vector<std::string> more) {
-  std::vector<std::string> words = {"generate",     "--token-ids", "5,6,7",  "--max-tokens", "6",
-                                    "--temperature", "0",          "--json"};
+  std::vector<std::string> words = {"generate", "--token-ids",   "5,6,7", "--max-tokens",
+                                    "6",        "--temperature", "0",     "--json"};
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }
@@ -70,15 +70,20 @@ TEST(GenerateCommand, PrintsOneJsonObjectAsPromised) {
 TEST(GenerateCommand, GivesTheSameBytesEmbeddedWidenedAndServed) {
   const std::string embedded = RunProgram(Generate({"--model", kModel, "--prompt-logprobs"})).out;
   ASSERT_NE(embedded, "");
-  EXPECT_EQ(RunProgram(Generate({"--model", kModel, "--prompt-logprobs", "--dtype", "f32"})).out, embedded);
+  EXPECT_EQ(RunProgram(Generate({"--model", kModel, "--prompt-logprobs", "--dtype", "f32"})).out,
+            embedded);
   EXPECT_EQ(RunProgram(Generate({"--model", kModel, "--prompt-logprobs", "--expert-workers", "3",
-                          "--threads", "1"})).out, embedded);
-  auto serve = Process::Start("expertmesh", {"serve", "--model", kModel, "--listen", "127.0.0.1:0",
-                                             "--expert-workers", "2"},
-                              testing::TempDir() + "/serve.err");
+                                 "--threads", "1"}))
+                .out,
+            embedded);
+  auto serve = Process::Start(
+      "expertmesh",
+      {"serve", "--model", kModel, "--listen", "127.0.0.1:0", "--expert-workers", "2"},
+      testing::TempDir() + "/serve.err");
   const std::string address = serve->ListeningAddress(kPatience);
   ASSERT_NE(address, "");
-  EXPECT_EQ(RunProgram(Generate({"--server", address, "--prompt-logprobs", "--wait", "30"})).out, embedded);
+  EXPECT_EQ(RunProgram(Generate({"--server", address, "--prompt-logprobs", "--wait", "30"})).out,
+            embedded);
   const Outcome topology = RunProgram({"topology", "--server", address});
   EXPECT_THAT(topology.out, HasSubstr("whole: every expert is covered"));
   serve->Signal(SIGTERM);
@@ -88,8 +93,8 @@ TEST(GenerateCommand, GivesTheSameBytesEmbeddedWidenedAndServed) {
 TEST(GenerateCommand, StopsAtAStopToken) {
   const json all = json::parse(RunProgram(Generate({"--model", kModel, "--ignore-eos"})).out);
   const std::string stop = std::to_string(all["token_ids"][2].get<int>());
-  const json stopped =
-      json::parse(RunProgram(Generate({"--model", kModel, "--ignore-eos", "--stop-token-ids", stop})).out);
+  const json stopped = json::parse(
+      RunProgram(Generate({"--model", kModel, "--ignore-eos", "--stop-token-ids", stop})).out);
   EXPECT_EQ(stopped["finish_reason"], "stop");
   EXPECT_EQ(stopped["token_ids"].back(), all["token_ids"][2]);
   EXPECT_LE(stopped["token_ids"].size(), 3u);
@@ -115,15 +120,14 @@ TEST(GenerateCommand, RefusesBadRequestsByName) {
 }
 
 TEST(GenerateCommand, SaysWhatIsWrongWithAFolderThatIsNoCheckpoint) {
-  const Outcome outcome = RunProgram({"generate", "--model", "/nonexistent", "--token-ids", "1",
-                               "--max-tokens", "1"});
+  const Outcome outcome =
+      RunProgram({"generate", "--model", "/nonexistent", "--token-ids", "1", "--max-tokens", "1"});
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.err, HasSubstr("/nonexistent"));
 }
 
 TEST(Programs, RefuseToListenInPlainTextWhereOthersReachThem) {
-  const Outcome outcome =
-      RunProgram({"--listen", "0.0.0.0:0"}, "expertmesh-coordinator");
+  const Outcome outcome = RunProgram({"--listen", "0.0.0.0:0"}, "expertmesh-coordinator");
   EXPECT_NE(outcome.code, 0);
   EXPECT_THAT(outcome.err, HasSubstr("--allow-insecure-listen"));
 }

@@ -34,9 +34,8 @@ GenerateRequest ShortRequest() {
 
 class FailureTest : public testing::Test {
  protected:
-  ProcessCluster cluster_{{.model = EXPERTMESH_SOURCE_DIR "/models/tiny",
-                           .attention_workers = 1,
-                           .expert_workers = 2}};
+  ProcessCluster cluster_{
+      {.model = EXPERTMESH_SOURCE_DIR "/models/tiny", .attention_workers = 1, .expert_workers = 2}};
 
   Bits Ask(const GenerateRequest& request) {
     Bits bits;

@@ -1,5 +1,5 @@
-// The first promise, asked of separate processes: the same ids and logprob bits however the fleet is
-// split, alone and among others, whatever the prefill chunk.
+// The first promise, asked of separate processes: the same ids and logprob bits however the fleet
+// is split, alone and among others, whatever the prefill chunk.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -36,8 +36,8 @@ class SplitTest : public testing::Test {
 
   static Bits Ask(ProcessCluster& cluster, const GenerateRequest& request) {
     Bits bits;
-    const absl::Status status = cluster.client().Generate(
-        request, [&](const Delta& delta) { AddTo(bits, delta); });
+    const absl::Status status =
+        cluster.client().Generate(request, [&](const Delta& delta) { AddTo(bits, delta); });
     EXPECT_TRUE(status.ok()) << status;
     return bits;
   }

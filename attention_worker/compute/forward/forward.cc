@@ -23,8 +23,7 @@ absl::StatusOr<std::unique_ptr<Forward>> Forward::Create(const Checkpoint* check
                                                          ForwardOptions options,
                                                          const Kernels* kernels, Device* device,
                                                          Notifier* done) {
-  auto forward =
-      std::unique_ptr<Forward>(new Forward(checkpoint, options, kernels, device, done));
+  auto forward = std::unique_ptr<Forward>(new Forward(checkpoint, options, kernels, device, done));
   RETURN_IF_ERROR(forward->Allocate());
   return forward;
 }
@@ -70,8 +69,8 @@ absl::Status Forward::Allocate() {
 absl::Status Forward::AllocateActivations() {
   const ModelConfig& c = config_;
   const int64_t rows = options_.max_step_rows;
-  const int64_t intermediate = std::max({c.dense_intermediate, int64_t{1},
-                                         c.shared_experts * c.expert_intermediate});
+  const int64_t intermediate =
+      std::max({c.dense_intermediate, int64_t{1}, c.shared_experts * c.expert_intermediate});
   const struct {
     Buffer* buffer;
     int64_t elements;
@@ -144,7 +143,8 @@ absl::Status Forward::SelfTest() {
     }
     stream_->Synchronize();
     for (int64_t i = 0; i < config_.hidden; ++i) {
-      if (std::isfinite(residual_.as<float>()[i]) && std::isfinite(branch_.as<float>()[i])) continue;
+      if (std::isfinite(residual_.as<float>()[i]) && std::isfinite(branch_.as<float>()[i]))
+        continue;
       return absl::DataLossError(
           absl::StrCat("self-test: layer ", layer, " gives a value that is not finite"));
     }
@@ -293,8 +293,7 @@ void Forward::Shared(int32_t layer) {
 void Forward::Combine(int32_t layer) {
   const ModelConfig& c = config_;
   const int64_t rows = plan_->rows();
-  const ConstMatrix experts =
-      F32Matrix(expert_rows_.as<const float>(), rows * c.top_k, c.hidden);
+  const ConstMatrix experts = F32Matrix(expert_rows_.as<const float>(), rows * c.top_k, c.hidden);
   const ConstMatrix shared = c.shared_experts == 0 ? ConstMatrix() : View(branch_, c.hidden);
   kernels_->Combine(*stream_, experts, gate_weights_.as<float>(), c.top_k, shared,
                     View(residual_, c.hidden));
@@ -306,12 +305,12 @@ void Forward::Head() {
   const int64_t count = static_cast<int64_t>(outputs.size());
   const Matrix in = F32Matrix(head_in_.as<float>(), count, c.hidden);
   const float eps = static_cast<float>(c.rms_eps);
-  // The rows wanted come in runs of neighbours; each run is normed into its place among the outputs.
+  // The rows wanted come in runs of neighbours; each run is normed into its place among the
+  // outputs.
   for (int64_t first = 0; first < count;) {
     int64_t end = first + 1;
     while (end < count && outputs[end].row == outputs[first].row + (end - first)) ++end;
-    kernels_->RmsNorm(*stream_,
-                      View(residual_, c.hidden).Rows(outputs[first].row, end - first),
+    kernels_->RmsNorm(*stream_, View(residual_, c.hidden).Rows(outputs[first].row, end - first),
                       weights_.final_norm, eps, in.Rows(first, end - first));
     first = end;
   }

@@ -88,27 +88,27 @@ class Forward final : public LayerCompute {
 
   Buffer cache_;  // [layers, blocks, block_rows, latent_width] f32
   // Activations, [max_step_rows, ...] f32 unless it says otherwise.
-  Buffer residual_;      // hidden
-  Buffer normed_;        // hidden: what the next sublayer reads, and what is dispatched
-  Buffer query_low_;     // q_lora
-  Buffer query_;         // heads * (dn + dr)
-  Buffer latent_;        // dc + dr
-  Buffer absorbed_;      // heads * (dc + dr)
-  Buffer mixed_;         // heads * dc
-  Buffer values_;        // heads * dv
-  Buffer branch_;        // hidden: what a sublayer adds
-  Buffer ffn_gate_;      // widest intermediate
-  Buffer ffn_up_;        // widest intermediate
-  Buffer router_logits_; // experts
-  Buffer chosen_;        // top_k i32
-  Buffer gate_weights_;  // top_k
-  Buffer expert_rows_;   // top_k * hidden
+  Buffer residual_;       // hidden
+  Buffer normed_;         // hidden: what the next sublayer reads, and what is dispatched
+  Buffer query_low_;      // q_lora
+  Buffer query_;          // heads * (dn + dr)
+  Buffer latent_;         // dc + dr
+  Buffer absorbed_;       // heads * (dc + dr)
+  Buffer mixed_;          // heads * dc
+  Buffer values_;         // heads * dv
+  Buffer branch_;         // hidden: what a sublayer adds
+  Buffer ffn_gate_;       // widest intermediate
+  Buffer ffn_up_;         // widest intermediate
+  Buffer router_logits_;  // experts
+  Buffer chosen_;         // top_k i32
+  Buffer gate_weights_;   // top_k
+  Buffer expert_rows_;    // top_k * hidden
   // The head.
-  Buffer head_in_;       // [max_step_rows, hidden]: normed rows of the outputs
-  Buffer logits_;        // [kHeadRows, vocabulary]
-  Buffer out_ids_;       // [max_step_rows] i32
+  Buffer head_in_;                     // [max_step_rows, hidden]: normed rows of the outputs
+  Buffer logits_;                      // [kHeadRows, vocabulary]
+  Buffer out_ids_;                     // [max_step_rows] i32
   Buffer out_logprobs_, out_targets_;  // [max_step_rows]
-  Buffer out_top_;       // [max_step_rows, kMaxTopLogprobs] TopLogit; untouched pages cost nothing
+  Buffer out_top_;  // [max_step_rows, kMaxTopLogprobs] TopLogit; untouched pages cost nothing
 
   // The step.
   const StepPlan* plan_ = nullptr;

@@ -33,7 +33,8 @@ void Dispatcher::AdoptTopology(std::shared_ptr<const Topology> topology, Time no
     if (member.role != WorkerRole::kExpert || member.state != WorkerState::kReady) continue;
     Peer& peer = peers_[member.name];
     if (peer.member.incarnation != member.incarnation) {
-      if (peer.channel != nullptr) Drop(peer, absl::UnavailableError("replaced by a newer life"), now);
+      if (peer.channel != nullptr)
+        Drop(peer, absl::UnavailableError("replaced by a newer life"), now);
       peer.backoff = kFirstBackoff;
       peer.retry_at = now;
     }
@@ -57,8 +58,7 @@ void Dispatcher::Connect(Peer& peer, Time now) {
   peer.open = false;
   peer.open_by = now + kOpenTimeout;
   peer.liveness = std::make_unique<Liveness>(options_.liveness);
-  peer.channel =
-      transport_->Open(m.address, {m.name, m.role, m.incarnation, m.compute_class});
+  peer.channel = transport_->Open(m.address, {m.name, m.role, m.incarnation, m.compute_class});
 }
 
 void Dispatcher::RefreshReachable() {
@@ -119,11 +119,11 @@ void Dispatcher::Drop(Peer& peer, const absl::Status& why, Time now) {
   RefreshReachable();
   LogWarning("channel to ", peer.member.name, " ", ToString(peer.member.incarnation),
              " is closed: ", why.message(), "; ", UnreachableText());
-  const absl::Status lost = WithRetryAfter(
-      absl::UnavailableError(absl::StrCat("expert worker ", peer.member.name, " ",
-                                          ToString(peer.member.incarnation), " is lost; ",
-                                          UnreachableText())),
-      kRetryHint);
+  const absl::Status lost =
+      WithRetryAfter(absl::UnavailableError(absl::StrCat("expert worker ", peer.member.name, " ",
+                                                         ToString(peer.member.incarnation),
+                                                         " is lost; ", UnreachableText())),
+                     kRetryHint);
   for (auto it = calls_.begin(); it != calls_.end();) {
     if (it->second.channel != channel) {
       ++it;
@@ -176,8 +176,8 @@ void Dispatcher::Dispatch(const LayerRows& rows, Time now) {
         if (call.rows.empty() || call.rows.back() != static_cast<uint32_t>(row)) {
           call.rows.push_back(row);
         }
-        call.assignments.push_back({static_cast<uint32_t>(call.rows.size() - 1),
-                                    static_cast<uint32_t>(expert)});
+        call.assignments.push_back(
+            {static_cast<uint32_t>(call.rows.size() - 1), static_cast<uint32_t>(expert)});
         call.slots.push_back(slot);
       }
     }
@@ -191,10 +191,11 @@ void Dispatcher::SendCall(Peer& peer, Call& built, Time now) {
   const uint64_t sequence = next_sequence_++;
   Call& call = NewCall(sequence);
   std::swap(call, built);  // the builder gets an ended call's memory
-  if (!peer.open) {  // lost while this layer was being sent
-    const absl::Status why = WithRetryAfter(
-        absl::UnavailableError(absl::StrCat("expert worker ", peer.member.name, " is lost; ",
-                                            UnreachableText())), kRetryHint);
+  if (!peer.open) {        // lost while this layer was being sent
+    const absl::Status why =
+        WithRetryAfter(absl::UnavailableError(absl::StrCat("expert worker ", peer.member.name,
+                                                           " is lost; ", UnreachableText())),
+                       kRetryHint);
     for (uint32_t slot : call.slots) LoseSlot(slot, why);
     EndCall(calls_.find(sequence));
     return;
@@ -213,8 +214,7 @@ void Dispatcher::SendCall(Peer& peer, Call& built, Time now) {
   body.assignments = call.assignments;
   body.rows = {layer_.hidden, options_.row_bytes, options_.row_bytes, call.rows.size(), call.rows};
   ++unsent_;
-  const absl::Status sent =
-      peer.channel->Send(header, body, Event(), host_->SentToken(sequence));
+  const absl::Status sent = peer.channel->Send(header, body, Event(), host_->SentToken(sequence));
   if (!sent.ok()) {
     --unsent_;
     Drop(peer, sent, now);
@@ -252,14 +252,16 @@ void Dispatcher::OnMessage(ChannelId channel, const Message& message, Time now) 
   if (peer == nullptr) return;
   peer->liveness->OnFrame(now);
   switch (message.header.kind) {
-    case MessageKind::kCombine: return OnCombine(*peer, message);
+    case MessageKind::kCombine:
+      return OnCombine(*peer, message);
     case MessageKind::kPong:
       if (message.header.call.sender == mine_) {
         peer->liveness->OnPong(message.header.ping, message.calls);
       }
       return;
     case MessageKind::kDispatch:
-    case MessageKind::kPing: break;
+    case MessageKind::kPing:
+      break;
   }
   Drop(*peer, absl::InvalidArgumentError("an attention worker sends dispatches and pings"), now);
 }
@@ -311,7 +313,8 @@ void Dispatcher::Tick(Time now) {
       if (now >= peer.open_by) Drop(peer, absl::UnavailableError("no handshake in time"), now);
     } else {
       switch (peer.liveness->Check(now)) {
-        case Liveness::Verdict::kFine: break;
+        case Liveness::Verdict::kFine:
+          break;
         case Liveness::Verdict::kLost:
           Drop(peer, absl::UnavailableError(peer.liveness->why()), now);
           break;

@@ -20,7 +20,7 @@ namespace expertmesh {
 
 struct DispatcherOptions {
   LivenessOptions liveness;
-  size_t row_bytes = 0;    // of one row on the wire
+  size_t row_bytes = 0;  // of one row on the wire
   uint32_t row_elements = 0;
   int32_t top_k = 0;
   DType wire_dtype = DType::kF32;
@@ -31,10 +31,10 @@ struct LayerRows {
   int32_t layer = 0;
   Lane lane = Lane::kDecode;
   int32_t rows = 0;
-  absl::Span<const int32_t> experts;   // [rows, top_k]
-  const std::byte* hidden = nullptr;   // [rows, row_elements]
-  std::byte* slots = nullptr;          // [rows * top_k, row_elements]
-  absl::Span<const uint8_t> skip;      // [rows]: 1 for rows nobody waits for: their slots are zeroed
+  absl::Span<const int32_t> experts;  // [rows, top_k]
+  const std::byte* hidden = nullptr;  // [rows, row_elements]
+  std::byte* slots = nullptr;         // [rows * top_k, row_elements]
+  absl::Span<const uint8_t> skip;     // [rows]: 1 for rows nobody waits for: their slots are zeroed
 };
 
 // Threads: one.
@@ -71,16 +71,16 @@ class Dispatcher {
  private:
   struct Call {
     ChannelId channel = 0;
-    std::vector<uint32_t> rows;        // rows of the layer, in message order
+    std::vector<uint32_t> rows;  // rows of the layer, in message order
     std::vector<Assignment> assignments;
-    std::vector<uint32_t> slots;       // slot of each assignment
+    std::vector<uint32_t> slots;  // slot of each assignment
   };
   struct Peer {
     Member member;
     std::shared_ptr<Channel> channel;  // null: none is open or opening
     bool open = false;
-    bool listed = true;                // READY in the topology
-    Time open_by = kNever;             // an open that takes longer has failed
+    bool listed = true;     // READY in the topology
+    Time open_by = kNever;  // an open that takes longer has failed
     Time retry_at{};
     Duration backoff{};
     std::string last_fault;
@@ -107,17 +107,17 @@ class Dispatcher {
   Incarnation mine_;
   std::shared_ptr<const Topology> topology_;
   ReplicaTable replicas_;
-  std::map<std::string, Peer> peers_;     // by name; the newest incarnation listed
-  std::vector<Peer*> by_member_;          // topology member -> peer, or null
+  std::map<std::string, Peer> peers_;  // by name; the newest incarnation listed
+  std::vector<Peer*> by_member_;       // topology member -> peer, or null
   ExpertSet unreachable_;
 
   LayerRows layer_;
-  std::vector<Call> building_;            // per member while routing; keeps its memory
-  std::map<uint64_t, Call> calls_;        // by sequence
+  std::vector<Call> building_;      // per member while routing; keeps its memory
+  std::map<uint64_t, Call> calls_;  // by sequence
   std::vector<std::map<uint64_t, Call>::node_type> spare_;  // of ended calls, for their memory
   uint64_t next_sequence_ = 1;
-  int64_t missing_ = 0;                   // slots not filled
-  int64_t unsent_ = 0;                    // messages whose memory is still read
+  int64_t missing_ = 0;  // slots not filled
+  int64_t unsent_ = 0;   // messages whose memory is still read
 };
 
 }  // namespace expertmesh

@@ -29,13 +29,11 @@ TEST(Dispatcher, CutsALayerIntoOneCallForEachWorker) {
   ASSERT_EQ(e0.dispatches.size(), 1u);
   ASSERT_EQ(e1.dispatches.size(), 1u);
   const SentMessage& to_e0 = e0.dispatches[0];
-  EXPECT_THAT(to_e0.assignments,
-              ElementsAre(Assignment{0, 0}, Assignment{1, 1}, Assignment{1, 0}));
+  EXPECT_THAT(to_e0.assignments, ElementsAre(Assignment{0, 0}, Assignment{1, 1}, Assignment{1, 0}));
   EXPECT_EQ(to_e0.header.rows, 2u) << "row 1 goes once, for both of its experts";
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(to_e0.Element<float>(i), (i / 2) * 10.0f + i % 2);
   const SentMessage& to_e1 = e1.dispatches[0];
-  EXPECT_THAT(to_e1.assignments,
-              ElementsAre(Assignment{0, 2}, Assignment{1, 3}, Assignment{1, 2}));
+  EXPECT_THAT(to_e1.assignments, ElementsAre(Assignment{0, 2}, Assignment{1, 3}, Assignment{1, 2}));
   EXPECT_THAT(std::vector<float>({to_e1.Element<float>(0), to_e1.Element<float>(2)}),
               ElementsAre(0, 20));
 
@@ -320,8 +318,7 @@ TEST(Dispatcher, HeedsRowsThatAreSkippedWhileItRoutes) {
   FakeHost host;
   Dispatcher dispatcher({.row_bytes = 8, .row_elements = 2, .top_k = 2}, &transport, &host,
                         [&](int32_t, const absl::Status&) { skip[1] = 1; });
-  dispatcher.AdoptTopology(TopologyOf(kRigGrid, {ExpertMember("e0", kRigGrid, 0, 1)}),
-                           TestTime(0));
+  dispatcher.AdoptTopology(TopologyOf(kRigGrid, {ExpertMember("e0", kRigGrid, 0, 1)}), TestTime(0));
   dispatcher.OnOpened(transport.To("e0"), Hello(), TestTime(0));
   const std::vector<int32_t> experts = {0, 3, 1, 0};
   std::vector<float> hidden(4), slots(8, kUntouched);

@@ -73,9 +73,8 @@ class DispatcherRig {
     host.sent.clear();
   }
   static Message Combine(const SentMessage& dispatch) {
-    return CombineFor<float>(dispatch, [](float x, uint32_t e) {
-      return x + 1000 * static_cast<float>(e + 1);
-    });
+    return CombineFor<float>(
+        dispatch, [](float x, uint32_t e) { return x + 1000 * static_cast<float>(e + 1); });
   }
   // The last dispatch on `name`'s channel is answered.
   void Answer(const std::string& name, int64_t ms = 0) {

@@ -17,8 +17,8 @@ struct SchedulerLimits {
   int32_t prefill_chunk = 256;  // rows of one sequence in one step
 };
 
-// A running sequence, as far as planning goes: positions [0, cached) are in the latent cache, tokens
-// [0, known) are known; known > cached.
+// A running sequence, as far as planning goes: positions [0, cached) are in the latent cache,
+// tokens [0, known) are known; known > cached.
 struct Progress {
   int32_t cached = 0;
   int32_t known = 0;

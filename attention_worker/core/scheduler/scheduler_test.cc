@@ -85,7 +85,8 @@ TEST(PlanStep, KeepsItsPromisesWhateverRuns) {
     std::vector<Progress> running(random() % 12);
     for (Progress& sequence : running) {
       sequence.cached = static_cast<int32_t>(random() % 50);
-      sequence.known = sequence.cached + 1 + static_cast<int32_t>(random() % 3 == 0 ? random() % 40 : 0);
+      sequence.known =
+          sequence.cached + 1 + static_cast<int32_t>(random() % 3 == 0 ? random() % 40 : 0);
     }
     const SchedulerLimits limits{.max_step_rows = 1 + static_cast<int32_t>(random() % 40),
                                  .prefill_chunk = 1 + static_cast<int32_t>(random() % 20)};
