@@ -83,6 +83,32 @@ TEST(AttentionNodeWait, ForExpertsThatNobodyHoldsEndsByName) {
   EXPECT_THAT(client.ids, IsEmpty());
 }
 
+TEST(AttentionNodeWait, IsAsLongForWhoComesLater) {
+  NodeRig rig;
+  rig.Serve();
+  rig.Close("e1", 100);
+  rig.Settle(100);
+  TestClient client;
+  rig.Submit(1, rig.Request(kPrompt, 2), client, 1500);
+  rig.Settle(3499);
+  EXPECT_FALSE(client.ended());
+  rig.Settle(3500);
+  EXPECT_TRUE(client.ended());
+}
+
+TEST(AttentionNodeWait, AsksToBeWokenWhenItEnds) {
+  NodeRig rig;
+  rig.Serve();
+  rig.Say(10, TopologyOf(StubModel::kGrid, {rig.Expert("e0", 0, 1)}, 2));
+  rig.node.OnLinkDown(absl::UnavailableError("cut"), TestTime(10));
+  rig.Settle(60);  // it dials; nobody answers, nothing else is due
+  EXPECT_GT(rig.node.NextWakeup(), TestTime(60000));
+  TestClient client;
+  rig.Submit(1, rig.Request(kPrompt, 2), client, 100);
+  rig.Settle(100);
+  EXPECT_EQ(rig.node.NextWakeup(), TestTime(2100));
+}
+
 TEST(AttentionNodeWait, ForExpertsEndsWellWhenTheyComeBack) {
   NodeRig rig;
   rig.Serve();
@@ -174,13 +200,13 @@ TEST(AttentionNodeDeadline, EndsARequestThatRunsAfterTheTokensSoFar) {
   rig.Serve();
   TestClient client, other;
   GenerateRequest request = rig.Request(kPrompt, 20);
-  request.deadline = TestTime(500);
+  request.deadline = TestTime(120);
   rig.Submit(1, std::move(request), client);
   rig.Submit(2, rig.Request(kPrompt, 20), other);
   ASSERT_TRUE(rig.RunUntil(client, 3));
-  EXPECT_LE(rig.node.NextWakeup(), TestTime(500));
+  EXPECT_EQ(rig.node.NextWakeup(), TestTime(120));
   const size_t streamed = client.ids.size();
-  rig.Settle(500);
+  rig.Settle(120);
   ExpectEnd(client, absl::StatusCode::kDeadlineExceeded, "deadline passed");
   EXPECT_EQ(client.ids.size(), streamed);
   const Reference reference(kPrompt, 20);
@@ -224,6 +250,22 @@ TEST(AttentionNodeCancel, EndsARequestThatRunsWithTheStepAndGivesItsBlocksBack) 
   ExpectServed(other, 9);
   EXPECT_EQ(rig.node.used_blocks(), 0);
   EXPECT_EQ(rig.node.sequences(), 0u);
+}
+
+TEST(AttentionNodeCancel, IsTheReasonWhateverElseHappensBeforeTheStepEnds) {
+  NodeRig rig;
+  rig.Serve();
+  TestClient client;
+  GenerateRequest request = rig.Request(kPrompt, 30);
+  request.deadline = TestTime(50);
+  rig.Submit(1, std::move(request), client);
+  rig.answering = false;
+  rig.Settle(0);
+  rig.node.Cancel(1);
+  rig.Close("e0", 60);
+  rig.Close("e1", 60);
+  rig.Settle(60);
+  ExpectEnd(client, absl::StatusCode::kCancelled, "by the client");
 }
 
 TEST(AttentionNodeCancel, AsksNoExpertForRowsOfACancelledRequestAnyMore) {
@@ -321,9 +363,11 @@ TEST(AttentionNodeEnd, EndsEveryRequestOnceAndRefusesNewOnes) {
   ExpectEnd(late, absl::StatusCode::kUnavailable, "stopping");
   rig.node.Cancel(1);
   rig.answering = true;
-  rig.Settle(10);
+  const size_t reports = rig.control.reports.size();
+  rig.Settle(10000);
   EXPECT_EQ(running.ends.size() + waiting.ends.size(), 2u);
   EXPECT_EQ(rig.node.NextWakeup(), kNever);
+  EXPECT_EQ(rig.control.reports.size(), reports) << "control is told nothing more";
 }
 
 TEST(AttentionNodeEnd, KeepsTheReasonOfARequestThatHadEndedAlready) {

@@ -189,19 +189,26 @@ TEST(AttentionNode, WaitsForBlocksAndOvertakesNobody) {
   EXPECT_EQ(rig.node.used_blocks(), 0);
 }
 
-TEST(AttentionNode, SendsStepsWithDecodeRowsInTheDecodeLane) {
-  NodeRig rig({.scheduler = {.max_step_rows = 4, .prefill_chunk = 3}});
+TEST(AttentionNode, SendsAStepWithADecodeRowInTheDecodeLane) {
+  NodeRig rig({.scheduler = {.max_step_rows = 16, .prefill_chunk = 3}});
   rig.Serve();
-  TestClient client;
-  rig.Submit(1, rig.Request(Prompt(6), 2), client);
+  TestClient first, second;
+  rig.Submit(1, rig.Request(Prompt(3), 9), first);
+  ASSERT_TRUE(rig.RunUntil(first, 1));
+  const auto last_lane = [&] {
+    return rig.transport.channels[0]->dispatches.back().header.lane;
+  };
   rig.Settle(0);
-  std::vector<Lane> lanes;
+  EXPECT_EQ(rig.transport.channels[0]->dispatches.front().header.lane, Lane::kPrefill);
+  EXPECT_EQ(last_lane(), Lane::kDecode);
+
+  rig.Submit(3, rig.Request(Prompt(3), 30), first);
+  ASSERT_TRUE(rig.RunUntil(first, 10 + 1));
+  rig.Submit(2, rig.Request(Prompt(12, 1), 1), second);  // prompt rows beside decode rows
+  ASSERT_TRUE(rig.RunUntil(second, 1));
+  EXPECT_EQ(last_lane(), Lane::kDecode);
   for (const auto& channel : rig.transport.channels) {
-    for (const SentMessage& dispatch : channel->dispatches) {
-      lanes.push_back(dispatch.header.lane);
-    }
-    EXPECT_EQ(lanes.front(), Lane::kPrefill);
-    EXPECT_EQ(lanes.back(), Lane::kDecode);
+    EXPECT_EQ(channel->dispatches.back().header.call.sender, (Incarnation{1, 5}));
   }
 }
 
