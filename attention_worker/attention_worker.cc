@@ -56,7 +56,8 @@ absl::Status CheckOptions(const AttentionWorkerOptions& options) {
 // A step's combines from one expert worker must fit a frame, whatever the routing.
 absl::Status CheckFrames(const AttentionWorkerOptions& options, const ModelConfig& config) {
   const int64_t row_bytes = config.hidden * static_cast<int64_t>(sizeof(float));
-  const int64_t bound = static_cast<int64_t>(kMaxFrameBytes) / 2 / (config.top_k * row_bytes);
+  const int64_t bound =
+      std::min<int64_t>(kMaxFrameBytes / 2 / row_bytes, kMaxRowsPerMessage) / config.top_k;
   if (config.moe_layers() == 0 || options.max_step_rows <= bound) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("--max-step-rows is ", options.max_step_rows,
                                                  "; at most ", bound, " for this model"));

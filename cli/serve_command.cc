@@ -51,7 +51,8 @@ class ServeCommand final : public CliCommand {
     ASSIGN_OR_RETURN(auto server, CoordinatorServer::Start(
                                       &cluster->coordinator(),
                                       {.listen = listen_.listen,
-                                       .allow_insecure_listen = listen_.allow_insecure_listen}));
+                                       .allow_insecure_listen = listen_.allow_insecure_listen},
+                                      CoordinatorServer::Workers::kAreHere));
     std::printf("listening on %s\n", server->address().c_str());
     std::fflush(stdout);
     cluster->OnExit([&signals] { signals.Wake(); });

@@ -192,20 +192,17 @@ TEST(AttentionNode, WaitsForBlocksAndOvertakesNobody) {
 TEST(AttentionNode, SendsAStepWithADecodeRowInTheDecodeLane) {
   NodeRig rig({.scheduler = {.max_step_rows = 16, .prefill_chunk = 3}});
   rig.Serve();
-  TestClient first, second;
+  TestClient first, second, third;
   rig.Submit(1, rig.Request(Prompt(3), 9), first);
-  ASSERT_TRUE(rig.RunUntil(first, 1));
-  const auto last_lane = [&] {
-    return rig.transport.channels[0]->dispatches.back().header.lane;
-  };
+  const auto last_lane = [&] { return rig.transport.channels[0]->dispatches.back().header.lane; };
   rig.Settle(0);
   EXPECT_EQ(rig.transport.channels[0]->dispatches.front().header.lane, Lane::kPrefill);
   EXPECT_EQ(last_lane(), Lane::kDecode);
 
-  rig.Submit(3, rig.Request(Prompt(3), 30), first);
-  ASSERT_TRUE(rig.RunUntil(first, 10 + 1));
-  rig.Submit(2, rig.Request(Prompt(12, 1), 1), second);  // prompt rows beside decode rows
-  ASSERT_TRUE(rig.RunUntil(second, 1));
+  rig.Submit(2, rig.Request(Prompt(3), 30), second);
+  ASSERT_TRUE(rig.RunUntil(second, 2));
+  rig.Submit(3, rig.Request(Prompt(12, 1), 1), third);  // prompt rows beside decode rows
+  ASSERT_TRUE(rig.RunUntil(third, 1));
   EXPECT_EQ(last_lane(), Lane::kDecode);
   for (const auto& channel : rig.transport.channels) {
     EXPECT_EQ(channel->dispatches.back().header.call.sender, (Incarnation{1, 5}));

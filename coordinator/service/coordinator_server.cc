@@ -1,3 +1,5 @@
+#include <vector>
+
 #include "coordinator/service/coordinator_server.h"
 
 #include "common/status.h"
@@ -20,11 +22,11 @@ CoordinatorServer::CoordinatorServer(Coordinator* coordinator)
 CoordinatorServer::~CoordinatorServer() { Stop(Duration::zero()); }
 
 absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
-    Coordinator* coordinator, const RpcServerOptions& options) {
+    Coordinator* coordinator, const RpcServerOptions& options, Workers workers) {
   std::unique_ptr<CoordinatorServer> server(new CoordinatorServer(coordinator));
-  ASSIGN_OR_RETURN(
-      server->server_,
-      RpcServer::Start(options, {&server->generation_, &server->control_, &server->admin_}));
+  std::vector<grpc::Service*> services = {&server->generation_, &server->admin_};
+  if (workers == Workers::kMayJoin) services.push_back(&server->control_);
+  ASSIGN_OR_RETURN(server->server_, RpcServer::Start(options, services));
   server->health_ =
       std::make_unique<HealthWatch>([coordinator] { return CanServe(coordinator->List()); },
                                     [rpc = server->server_.get()](bool serving) {

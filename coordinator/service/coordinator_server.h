@@ -18,9 +18,14 @@ namespace expertmesh {
 // requests can be served (CanServe), as seen every half second.
 class CoordinatorServer {
  public:
+  // Whether Coordinator.Join is served: where all workers are in this process it is not, and nobody
+  // from outside becomes one.
+  enum class Workers { kMayJoin, kAreHere };
+
   // `coordinator` outlives the server.
-  static absl::StatusOr<std::unique_ptr<CoordinatorServer>> Start(Coordinator* coordinator,
-                                                                  const RpcServerOptions& options);
+  static absl::StatusOr<std::unique_ptr<CoordinatorServer>> Start(
+      Coordinator* coordinator, const RpcServerOptions& options,
+      Workers workers = Workers::kMayJoin);
   ~CoordinatorServer();  // Stop()s without grace
 
   const std::string& address() const { return server_->address(); }

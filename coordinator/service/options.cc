@@ -12,7 +12,7 @@ std::optional<int> ReadCoordinatorFlags(int argc, const char* const* argv,
   AddNumber(app, "--initial-expert-workers", &flags->coordinator.initial_expert_workers, 1, 65536,
             "expert workers over which the first placement is made; it waits for that many")
       ->group("Fleet");
-  AddMilliseconds(app, "--lease-ms", &flags->coordinator.lease, 100, 600'000,
+  AddMilliseconds(app, "--lease-ms", &flags->coordinator.lease, 1000, 600'000,
                   "a worker that is silent for so long is LOST")
       ->group("Fleet");
   AddMilliseconds(app, "--drain-ms", &flags->drain, 0, 3'600'000,

@@ -26,7 +26,7 @@ TEST(CoordinatorFlags, FillTheOptions) {
 
 TEST(CoordinatorFlags, ABadOneIsNamedWithExitCode2) {
   const std::vector<std::pair<const char*, const char*>> cases = {
-      {"--initial-expert-workers", "0"}, {"--lease-ms", "99"}, {"--lease-ms", "soon"},
+      {"--initial-expert-workers", "0"}, {"--lease-ms", "999"}, {"--lease-ms", "soon"},
       {"--listen", "0.0.0.0:7"},         {"--drain-ms", "-1"},
   };
   for (const auto& [flag, value] : cases) {

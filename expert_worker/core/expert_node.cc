@@ -78,6 +78,7 @@ void ExpertNode::OnLoaded(Time now) {
     return;
   }
   holds_.InsertAll(loading_);
+  UpdateProgress();
   LogInfo("ready with ", holds_.size(), " experts");
   session_.Update(now, WorkerState::kReady, holds_);
   StartLoad();  // what was assigned meanwhile
@@ -131,6 +132,11 @@ absl::Status ExpertNode::CheckDispatch(const Message& message) const {
         absl::StrCat("dispatch has rows of ", header.row_elements, " ", Name(header.dtype), "; ",
                      options_.identity.model.hidden, " ", Name(options_.wire_dtype), " expected"));
   }
+  if (message.assignments.size() > kMaxRowsPerMessage) {
+    return absl::InvalidArgumentError(absl::StrCat("dispatch has ", message.assignments.size(),
+                                                   " assignments; at most ", kMaxRowsPerMessage,
+                                                   ", a combine's rows"));
+  }
   const size_t combine_bytes =
       message.assignments.size() * header.row_elements * SizeOf(header.dtype);
   if (combine_bytes > kMaxFrameBytes) {
@@ -153,8 +159,9 @@ void ExpertNode::OnDispatch(ChannelId id, Peer& peer, Message message) {
   if (call.sender != peer.incarnation) return;  // of a life of this peer that is over
   size_t of_peer = 0;
   for (const auto& [token, held] : calls_) {
+    if (held.call.channel != id) continue;  // a peer that dialled again waits for its answer here
     if (held.call.request.header.call == call && !held.abandoned && !held.answered) return;
-    if (held.call.channel == id) ++of_peer;
+    ++of_peer;
   }
   if (of_peer >= kMaxCallsPerPeer) {
     peer.channel->Close(absl::ResourceExhaustedError(
@@ -291,12 +298,14 @@ void ExpertNode::OnComputed(uint64_t token, Time now) {
 }
 
 void ExpertNode::Tick(Time now) {
-  if (load_running_) {
-    uint64_t loaded = 0, wanted = 0;
-    compute_->LoadProgress(&loaded, &wanted);
-    session_.UpdateProgress(loaded, wanted);
-  }
+  if (load_running_) UpdateProgress();
   session_.OnTick(now);
+}
+
+void ExpertNode::UpdateProgress() {
+  uint64_t loaded = 0, wanted = 0;
+  compute_->LoadProgress(&loaded, &wanted);
+  session_.UpdateProgress(loaded, wanted);
 }
 
 Time ExpertNode::NextWakeup() const { return session_.NextWakeup(); }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,7 +11,26 @@ namespace expertmesh::simulation {
 namespace {
 
 constexpr Duration kLongestQueueing = std::chrono::microseconds(80);
+constexpr Duration kHeldUp = std::chrono::milliseconds(3);
+constexpr Duration kLongestClosing = std::chrono::milliseconds(2);
+constexpr Duration kNoticedWithin = std::chrono::seconds(4);
 constexpr int kWindow = 32;
+
+// Mostly soon; at times the transport's thread is held up.
+Duration QueueingTime(Random& chance) {
+  return chance.Between(Duration(0), chance.Chance(0.02) ? kHeldUp : kLongestQueueing);
+}
+
+uint64_t HashRows(const RowsView& rows) {
+  uint64_t hash = rows.rows;
+  for (size_t r = 0; r < rows.rows; ++r) {
+    const std::byte* row = rows.row(r);
+    for (size_t i = 0; i < rows.row_bytes; ++i) {
+      hash = (hash ^ static_cast<uint64_t>(row[i])) * 0x100000001b3u;
+    }
+  }
+  return hash;
+}
 
 StoredMessagePtr Take(const Outgoing& out) {
   auto message = std::make_shared<StoredMessage>();
@@ -43,22 +63,27 @@ absl::Status SimChannel::Send(const MessageHeader& header, const Body& body, Eve
     return absl::ResourceExhaustedError(absl::StrCat("the peer has not taken ", kWindow, " yet"));
   }
   ++in_flight_;
-  auto out = std::make_shared<Outgoing>(header, body, std::move(sent));
-  queued_.push_back(out);
-  world.events.After(world.network_chance.Between(Duration(0), kLongestQueueing),
-                     [self = shared_from_this(), out] { self->Leave(out); });
+  auto queued = std::make_shared<Queued>();
+  queued->out = Outgoing(header, body, std::move(sent));
+  queued->rows_hash = HashRows(body.rows);
+  queued_.push_back(queued);
+  world.events.After(QueueingTime(world.network_chance),
+                     [self = shared_from_this(), queued] { self->Leave(queued); });
   return absl::OkStatus();
 }
 
-void SimChannel::Leave(const std::shared_ptr<Outgoing>& out) {
+void SimChannel::Leave(const QueuedPtr& queued) {
   Process& process = socket_->owner();
   if (state_ != State::kOpen || !socket_->open()) return;  // Finish gives it back
   if (process.paused()) {  // its transport's threads stand still, too
-    return process.Post([self = shared_from_this(), out] { self->Leave(out); });
+    return process.Post([self = shared_from_this(), queued] { self->Leave(queued); });
   }
-  const StoredMessagePtr message = Take(*out);
-  std::erase(queued_, out);
-  out->Finish(absl::OkStatus());
+  const StoredMessagePtr message = Take(queued->out);
+  std::erase(queued_, queued);
+  GiveBack(*queued, absl::OkStatus());
+  if (message->header.kind == MessageKind::kDispatch) {
+    calls_out_.insert(message->header.call.sequence);
+  }
   std::shared_ptr<SimChannel> peer = peer_.lock();
   if (peer == nullptr) return;
   auto taken = std::make_shared<bool>(false);
@@ -71,10 +96,23 @@ void SimChannel::Leave(const std::shared_ptr<Outgoing>& out) {
   Disturb(message);
 }
 
+void SimChannel::GiveBack(Queued& queued, absl::Status fate) {
+  if (HashRows(queued.out.rows) != queued.rows_hash) {
+    socket_->owner().world().Violate(
+        "rows_untouched_until_sent",
+        absl::StrCat(socket_->owner().label(), " has touched rows of call ",
+                     ToString(queued.out.header.call), ", which are still to be sent"));
+  }
+  queued.out.Finish(std::move(fate));
+}
+
 // ---- receiving
 
 void SimChannel::Arrive(const StoredMessage& message) {
   if (finished_ || state_ == State::kOpening) return;
+  if (message.header.kind == MessageKind::kCombine) {
+    calls_out_.erase(message.header.call.sequence);
+  }
   transport_->endpoint_->OnMessage(id_, message.Copy());
 }
 
@@ -106,21 +144,44 @@ void SimChannel::Inject(const std::shared_ptr<SimChannel>& end, StoredMessagePtr
   });
 }
 
+void SimChannel::CheckSilence() {
+  std::shared_ptr<SimChannel> peer = peer_.lock();
+  if (state_ != State::kOpen || peer == nullptr) return;
+  const Network& network = *transport_->network_;
+  const Process& here = socket_->owner();
+  const Process& there = peer->socket_->owner();
+  const bool cut = network.Blocked(socket_->host(), socket_->peer_host()) ||
+                   network.Blocked(socket_->peer_host(), socket_->host());
+  const bool deaf = cut || !there.alive() || there.paused();
+  const Time now = here.world().events.now();
+  const bool waits = deaf && !here.paused() && !calls_out_.empty();
+  unheard_since_ = waits ? std::min(unheard_since_, now) : kNever;
+  if (!waits || now - unheard_since_ <= kNoticedWithin) return;
+  here.world().Violate(
+      "silence_is_noticed",
+      absl::StrCat(here.label(), " has ", calls_out_.size(), " calls out with ", there.label(),
+                   ", which cannot be heard, and keeps the channel"));
+}
+
 // ---- the end
 
 void SimChannel::Close(absl::Status why) {
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
   socket_->Close(why);
-  // The rest as on a transport's own thread: not from inside the caller.
-  socket_->owner().Post([self = shared_from_this(), why] { self->Finish(why); });
+  // The rest on a transport's own thread, which may be busy.
+  World& world = socket_->owner().world();
+  world.events.After(world.network_chance.Skewed(Duration(0), kLongestClosing),
+                     [self = shared_from_this(), why] {
+                       self->socket_->owner().Post([self, why] { self->Finish(why); });
+                     });
 }
 
 void SimChannel::Finish(const absl::Status& why) {
   if (std::exchange(finished_, true)) return;
   state_ = State::kClosed;
-  for (const std::shared_ptr<Outgoing>& out : std::exchange(queued_, {})) {
-    out->Finish(absl::CancelledError("channel closed"));
+  for (const QueuedPtr& queued : std::exchange(queued_, {})) {
+    GiveBack(*queued, absl::CancelledError("channel closed"));
   }
   const std::shared_ptr<SimChannel> self = shared_from_this();  // outlives the table's entry
   transport_->channels_.erase(id_);

@@ -8,22 +8,32 @@
 namespace expertmesh::simulation {
 namespace {
 
+constexpr Duration kPatrolPeriod = std::chrono::milliseconds(500);
 constexpr Duration kAnswerTimeoutLeast = std::chrono::milliseconds(1500);
 constexpr Duration kAnswerTimeoutMost = std::chrono::milliseconds(5000);
 
 }  // namespace
 
 SimTransport::SimTransport(Network* network, Process* process, Endpoint* endpoint)
-    : network_(network), process_(process), endpoint_(endpoint) {}
+    : network_(network), process_(process), endpoint_(endpoint) {
+  process_->world().events.After(kPatrolPeriod, [this] { Patrol(); });
+}
 
 SimTransport::~SimTransport() = default;
 
 // A channel whose socket breaks is closed, and its endpoint told.
 void SimTransport::Watch(const std::shared_ptr<SimChannel>& channel) {
   channels_[channel->id()] = channel;
+  channel->socket_->TrustPeer();
   channel->socket_->OnClosed([weak = std::weak_ptr<SimChannel>(channel)](const absl::Status& why) {
     if (std::shared_ptr<SimChannel> closed = weak.lock()) closed->Finish(why);
   });
+}
+
+void SimTransport::Patrol() {
+  if (!process_->alive()) return;
+  for (const auto& [id, channel] : channels_) channel->CheckSilence();
+  process_->world().events.After(kPatrolPeriod, [this] { Patrol(); });
 }
 
 // ---- dialling side

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "simulation/network/network.h"
@@ -31,13 +32,24 @@ class SimChannel final : public Channel, public std::enable_shared_from_this<Sim
   friend class SimTransport;
   enum class State { kOpening, kOpen, kClosed };
 
+  // A message between Send and `sent`.
+  struct Queued {
+    Outgoing out;
+    uint64_t rows_hash = 0;  // when Send was called
+  };
+  using QueuedPtr = std::shared_ptr<Queued>;
+
   // Its time has come: the rows are read, and it goes.
-  void Leave(const std::shared_ptr<Outgoing>& out);
+  void Leave(const QueuedPtr& queued);
+  // rows_untouched_until_sent
+  void GiveBack(Queued& queued, absl::Status fate);
   // In this end's loop: a message for its endpoint.
   void Arrive(const StoredMessage& message);
   // What the network makes of a message besides delivering it (limbo.h).
   void Disturb(const StoredMessagePtr& message);
   void Inject(const std::shared_ptr<SimChannel>& end, StoredMessagePtr stale);
+  // silence_is_noticed: while calls are out, a peer that cannot be heard loses its channel.
+  void CheckSilence();
   // The last that happens: the queued ones' `sent`, then OnClosed.
   void Finish(const absl::Status& why);
 
@@ -48,8 +60,10 @@ class SimChannel final : public Channel, public std::enable_shared_from_this<Sim
   std::weak_ptr<SimChannel> peer_;
   State state_ = State::kOpening;
   bool finished_ = false;
-  std::vector<std::shared_ptr<Outgoing>> queued_;  // Send has been called, `sent` has not
-  int in_flight_ = 0;                              // not taken by the peer
+  std::vector<QueuedPtr> queued_;
+  int in_flight_ = 0;             // not taken by the peer
+  std::set<uint64_t> calls_out_;  // dispatches without a combine yet, by their sequences
+  Time unheard_since_ = kNever;   // with calls out
 };
 
 class SimTransport final : public Transport {
@@ -75,6 +89,7 @@ class SimTransport final : public Transport {
   void GiveUpLater(const std::shared_ptr<SimChannel>& channel);
   absl::Status Judge(const Hello& theirs) const;
   void Watch(const std::shared_ptr<SimChannel>& channel);
+  void Patrol();
 
   Network* network_;
   Process* process_;

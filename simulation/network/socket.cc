@@ -105,7 +105,7 @@ void Socket::Abandon(bool silent) {
 }
 
 void Socket::KeepAlive(int strikes) {
-  if (!open_ || !joined_) return;
+  if (!open_ || !joined_ || !watched_) return;
   std::shared_ptr<Socket> peer = peer_.lock();
   const bool heard = peer != nullptr && peer->open_ && !network_->Blocked(host(), peer_host_) &&
                      !network_->Blocked(peer_host_, host());

@@ -31,6 +31,10 @@ class Socket : public std::enable_shared_from_this<Socket> {
   void Abandon(bool silent);            // the owner is dead
   void KeepAlive(int strikes);          // one more look at the other end
 
+  // No look at the other end: a silent peer stays unnoticed. For channels: whether a peer lives is
+  // the dispatcher's to find out, not the transport's.
+  void TrustPeer() { watched_ = false; }
+
   bool open() const { return open_; }
   bool joined() const { return joined_; }
   Process& owner() const { return *owner_; }
@@ -48,6 +52,7 @@ class Socket : public std::enable_shared_from_this<Socket> {
   std::weak_ptr<Socket> peer_;
   bool open_ = true;
   bool joined_ = false;
+  bool watched_ = true;
   int strikes_ = 0;
   Time last_arrival_{};  // of the stream, at the peer
   Closed closed_;

@@ -272,7 +272,8 @@ void Dispatcher::OnCombine(Peer& peer, const Message& message) {
   if (header.call.sender != mine_) return;  // of an earlier life of ours
 #endif
   auto found = calls_.find(header.call.sequence);
-  if (found == calls_.end()) return;  // answered before, or given up
+  if (found == calls_.end()) return;                        // answered before, or given up
+  if (peer.channel->id() != found->second.channel) return;  // not whom it was sent to
   Call& call = found->second;
   if (header.rows != call.slots.size() || header.row_elements != options_.row_elements ||
       header.dtype != options_.wire_dtype) {
