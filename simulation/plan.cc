@@ -66,7 +66,7 @@ Plan DrawPlan(uint64_t seed) {
   plan.attention = DrawAttention(chance, plan.model, slow && chance.Chance(0.5));
   plan.expert.max_pass_rows = static_cast<size_t>(chance.Between(1, 32));
   plan.expert.pace = DrawPace(chance, slow);
-  plan.busy = milliseconds(chance.Between(2000, 9000));
+  plan.busy = milliseconds(chance.Between(2000, 12000));
   if (!chance.Chance(kFaultless)) {
     const int count = static_cast<int>(chance.Between(1, 20));
     plan.faults = DrawFaults(chance, plan.Names(), count, plan.busy);

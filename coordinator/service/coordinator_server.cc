@@ -1,6 +1,6 @@
-#include <vector>
-
 #include "coordinator/service/coordinator_server.h"
+
+#include <vector>
 
 #include "common/status.h"
 #include "coordinator/service/listing.h"

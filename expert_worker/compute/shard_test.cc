@@ -49,7 +49,8 @@ float At(const PackedLinear& packed, int64_t row, int64_t column) {
                                      : Bf16ToF32(static_cast<const uint16_t*>(packed.data)[i]);
 }
 
-void ExpectHolds(const Checkpoint& checkpoint, const std::string& name, const PackedLinear& packed) {
+void ExpectHolds(const Checkpoint& checkpoint, const std::string& name,
+                 const PackedLinear& packed) {
   const auto values = checkpoint.ReadF32(name);
   ASSERT_TRUE(values.ok()) << values.status();
   const std::vector<int64_t>& shape = checkpoint.tensor(name).shape;
@@ -95,8 +96,7 @@ TEST_F(ShardTest, HoldsEveryStoredTypeWithItsBits) {
       SCOPED_TRACE(std::string(Name(dtype)) + (widen ? ", widened" : ""));
       const CheckpointFolder folder({.dtype = dtype});
       const auto checkpoint = Open(folder);
-      const auto loaded =
-          Load(*checkpoint, Of(GridOf(checkpoint->config()), {{2, 5}}), widen);
+      const auto loaded = Load(*checkpoint, Of(GridOf(checkpoint->config()), {{2, 5}}), widen);
       ASSERT_TRUE(loaded.ok()) << loaded.status();
       EXPECT_EQ(loaded->memory.bytes(), ExpertBytes(*checkpoint, widen));
       EXPECT_EQ(loaded->entries[0].weights.gate.dtype, PackedDType(dtype, widen));
@@ -165,7 +165,8 @@ TEST_F(ShardTest, AFileThatIsCutShortAfterOpenIsDataLossByName) {
   const auto checkpoint = Open(folder);
   const ExpertGrid grid = GridOf(checkpoint->config());
   const std::string name = names::Expert(2, 4, names::Ffn::kUp);
-  std::filesystem::resize_file(folder.File("model.safetensors"), checkpoint->tensor(name).offset + 7);
+  std::filesystem::resize_file(folder.File("model.safetensors"),
+                               checkpoint->tensor(name).offset + 7);
   const auto loaded = Load(*checkpoint, Of(grid, {{2, 4}}));
   EXPECT_EQ(loaded.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(loaded.status().message()), HasSubstr("model.safetensors"));

@@ -13,7 +13,7 @@ namespace {
 constexpr Duration kLongestQueueing = std::chrono::microseconds(80);
 constexpr Duration kHeldUp = std::chrono::milliseconds(3);
 constexpr Duration kLongestClosing = std::chrono::milliseconds(2);
-constexpr Duration kNoticedWithin = std::chrono::seconds(4);
+constexpr Duration kNoticedWithin = std::chrono::seconds(3);
 constexpr int kWindow = 32;
 
 // Mostly soon; at times the transport's thread is held up.

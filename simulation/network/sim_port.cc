@@ -115,8 +115,8 @@ class RequestServer::Session final : public GenerationListener {
   std::shared_ptr<SimPort::Call> call_;
 };
 
-RequestServer::RequestServer(Network* network, Process* process, AttentionPort* inner)
-    : network_(network), process_(process), inner_(inner) {}
+RequestServer::RequestServer(Process* process, AttentionPort* inner)
+    : process_(process), inner_(inner) {}
 
 RequestServer::~RequestServer() = default;
 

@@ -54,7 +54,7 @@ class SimPort final : public AttentionPort {
 class RequestServer {
  public:
   // `inner` is the worker itself.
-  RequestServer(Network* network, Process* process, AttentionPort* inner);
+  RequestServer(Process* process, AttentionPort* inner);
   ~RequestServer();
 
  private:
@@ -63,7 +63,6 @@ class RequestServer {
   void OnDialled(const std::shared_ptr<Socket>& socket, const std::shared_ptr<SimPort::Call>& call,
                  GenerateRequest request, Duration time_left);
 
-  Network* network_;
   Process* process_;
   AttentionPort* inner_;
   RequestId next_id_ = 1;

@@ -37,7 +37,7 @@ AttentionProcess::AttentionProcess(World* world, Monitor* monitor, Network* netw
                     std::move(on_exit)),
       compute_(model, settings.block_rows, settings.blocks, settings.pace, this,
                [this](uint64_t token) { OnComputed(token); }),
-      requests_(network, this, this),
+      requests_(this, this),
       node_(std::make_unique<AttentionNode>(OptionsFor(Process::identity(), model, settings),
                                             &compute_, &link_, this, &transport_, this)) {
   doors_.requests = &requests_;
