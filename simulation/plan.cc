@@ -11,7 +11,9 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr double kFaultless = 0.12;  // of the seeds
-constexpr double kSlow = 0.1;        // of the seeds: work takes longer than silence may
+constexpr double kNearFault = 0.4;   // of the requests
+constexpr Duration kBeforeFault = milliseconds(20);
+constexpr double kSlow = 0.1;  // of the seeds: work takes longer than silence may
 
 ComputePace DrawPace(Random& chance, bool slow) {
   ComputePace pace;
@@ -36,6 +38,16 @@ AttentionSettings DrawAttention(Random& chance, const StubModel& model, bool slo
   settings.max_waiting = chance.Chance(0.1) ? 3 : 64;
   settings.pace = DrawPace(chance, slow);
   return settings;
+}
+
+// Some requests come just before a fault, so that it meets them on their way.
+void MoveToFaults(Random& chance, Plan& plan) {
+  if (plan.faults.empty()) return;
+  for (RequestPlan& request : plan.requests) {
+    if (!chance.Chance(kNearFault)) continue;
+    const Duration at = plan.faults[chance.Below(plan.faults.size())].at;
+    request.at = std::max(Duration(0), at - chance.Between(Duration(0), kBeforeFault));
+  }
 }
 
 void DrawFleet(Random& chance, Plan& plan) {
@@ -73,6 +85,7 @@ Plan DrawPlan(uint64_t seed) {
   }
   plan.requests = slow ? DrawRequests(chance, plan.model, plan.busy, 6, 4)
                        : DrawRequests(chance, plan.model, plan.busy, 50, 20);
+  MoveToFaults(chance, plan);
   plan.patience = std::chrono::seconds(slow ? 200 : 60);
   return plan;
 }

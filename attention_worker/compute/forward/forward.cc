@@ -15,6 +15,11 @@ namespace {
 
 constexpr float kLatentNormEps = 1e-6f;  // of the two norms inside attention, whatever the config
 
+bool AllFinite(const Buffer& values, int64_t count) {
+  return std::all_of(values.as<float>(), values.as<float>() + count,
+                     [](float value) { return std::isfinite(value); });
+}
+
 }  // namespace
 
 // ---- start
@@ -142,12 +147,12 @@ absl::Status Forward::SelfTest() {
       Dense(layer);
     }
     stream_->Synchronize();
-    for (int64_t i = 0; i < config_.hidden; ++i) {
-      if (std::isfinite(residual_.as<float>()[i]) && std::isfinite(branch_.as<float>()[i]))
-        continue;
-      return absl::DataLossError(
-          absl::StrCat("self-test: layer ", layer, " gives a value that is not finite"));
-    }
+    const bool finite =
+        AllFinite(residual_, config_.hidden) && AllFinite(branch_, config_.hidden) &&
+        (!config_.is_moe(layer) || AllFinite(router_logits_, config_.routed_experts));
+    if (finite) continue;
+    return absl::DataLossError(
+        absl::StrCat("self-test: layer ", layer, " gives a value that is not finite"));
   }
   Head();
   stream_->Synchronize();

@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <numeric>
 #include <random>
-#include <tuple>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "common/mailbox.h"
@@ -148,6 +148,7 @@ class Rig {
   }
 
   static constexpr int32_t kBlocks = 32;  // of 64 positions
+  std::set<int32_t> wanted;               // rows whose logits are; empty: all
 
  private:
   void Wait() {
@@ -167,7 +168,9 @@ class Rig {
       plan_.blocks.resize(static_cast<size_t>(slot + 1) * plan_.blocks_stride, 0);
       for (int32_t p = chunk.first; p < chunk.first + chunk.count; ++p) {
         const bool last = p + 1 == static_cast<int32_t>(sequence.tokens.size());
-        plan_.outputs.push_back({plan_.rows(), last ? -1 : sequence.tokens[p + 1], 3});
+        if (wanted.empty() || wanted.contains(plan_.rows())) {
+          plan_.outputs.push_back({plan_.rows(), last ? -1 : sequence.tokens[p + 1], 3});
+        }
         plan_.tokens.push_back(sequence.tokens[p]);
         plan_.positions.push_back(p);
         plan_.slots.push_back(slot);
@@ -208,8 +211,7 @@ std::vector<Said> InChunks(Rig& rig, const Sequence& sequence, int32_t chunk) {
   std::vector<Said> said;
   const int32_t length = static_cast<int32_t>(sequence.tokens.size());
   for (int32_t first = 0; first < length; first += chunk) {
-    const std::vector<Said> part =
-        rig.Step({{&sequence, first, std::min(chunk, length - first)}});
+    const std::vector<Said> part = rig.Step({{&sequence, first, std::min(chunk, length - first)}});
     said.insert(said.end(), part.begin(), part.end());
   }
   return said;
@@ -318,6 +320,22 @@ TEST(Forward, TellsTheMostLikelyFirstAndTheTargetsLogprob) {
   EXPECT_EQ(again[35][1], said[35][1]) << "a later token changes nothing before it";
 }
 
+TEST(Forward, TellsOfTheRowsThatAreAskedForAlone) {
+  const CheckpointFolder folder;
+  Rig rig(folder);
+  ASSERT_TRUE(rig.Load().ok());
+  const Sequence sequence{Tokens(60, 9), Blocks(0, 1)};
+  const std::vector<Said> all = InChunks(rig, sequence, 60);
+  for (const std::set<int32_t>& rows :
+       {std::set<int32_t>{59}, {0, 1, 2, 30, 31, 58}, {5, 7, 9, 11, 12, 13, 59}}) {
+    rig.wanted = rows;
+    const std::vector<Said> said = InChunks(rig, sequence, 60);
+    std::vector<Said> expected;
+    for (int32_t row : rows) expected.push_back(all[row]);
+    ExpectSame(said, expected);
+  }
+}
+
 // ---- start
 
 TEST(ForwardLoad, FindsWeightsThatAreNotNumbersByTheirLayer) {
@@ -399,8 +417,8 @@ TEST(ForwardLoad, SaysWhichFlagAsksForTooMuchMemory) {
   ForwardOptions options;
   options.max_step_rows = 8;
   options.cache_tokens = 64;  // 30,720 bytes; the most that 8 rows need at once is 65,536
-  for (auto [bytes, flag] : {std::pair<size_t, const char*>{30000, "--cache-tokens"},
-                             {60000, "--max-step-rows"}}) {
+  for (auto [bytes, flag] :
+       {std::pair<size_t, const char*>{30000, "--cache-tokens"}, {60000, "--max-step-rows"}}) {
     SmallDevice device(bytes);
     const absl::Status status =
         Forward::Create(checkpoint.get(), options, kernels.get(), &device, &done).status();

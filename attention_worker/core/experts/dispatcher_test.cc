@@ -195,6 +195,16 @@ TEST(Dispatcher, IgnoresACombineOfACallThatItDoesNotKnow) {
   EXPECT_EQ(rig.dispatcher.calls_out(), 1u);
 }
 
+TEST(Dispatcher, IgnoresACombineOfAWorkerThatWasNotAsked) {
+  DispatcherRig rig;
+  rig.OpenTwo();
+  rig.Dispatch({0, 1});
+  Message combine = rig.Combine(rig.transport.To("e0")->dispatches[0]);
+  rig.dispatcher.OnMessage(rig.transport.To("e1")->id(), std::move(combine), TestTime(1));
+  EXPECT_EQ(rig.dispatcher.calls_out(), 1u);
+  EXPECT_EQ(rig.Slot(0, 0), (std::vector<float>{kUntouched, kUntouched}));
+}
+
 TEST(Dispatcher, IgnoresACombineThatComesAgain) {
   DispatcherRig rig;
   rig.OpenTwo();
