@@ -42,7 +42,7 @@ struct Coordinator::Impl final : MembershipHost, GenerationListener {
     door_loop.Post([this, id, shared](Time) { door->OnDelta(id, std::move(*shared)); });
   }
   void OnEnd(RequestId id, absl::Status status) override {
-    door_loop.Post([this, id, status](Time) { door->OnEnd(id, status); });
+    door_loop.Post([this, id, status = std::move(status)](Time) { door->OnEnd(id, status); });
   }
 
   FleetListing ListNow(Time now) const;
