@@ -63,7 +63,8 @@ Membership::Worker* Membership::Admit(LinkId link, const Report& report, Time no
   }
   if (!same_life) {
     LearnTerm(report);
-    if (known != nullptr && !newborn && report.incarnation < known->record.incarnation) {
+    if (known != nullptr && !newborn &&
+        (known->named_here || report.incarnation < known->record.incarnation)) {
       Fence(link, absl::StrCat("a newer life of ", report.name, " is ",
                                ToString(known->record.incarnation)));
       return nullptr;
@@ -73,6 +74,7 @@ Membership::Worker* Membership::Admit(LinkId link, const Report& report, Time no
     }
     Worker fresh;
     fresh.record.incarnation = newborn ? Incarnation{term_, next_number_++} : report.incarnation;
+    fresh.named_here = newborn;
     fresh.record.assigned = ExpertSet(report.model.grid);
     known = &(workers_[report.name] = std::move(fresh));
     LogInfo(Name(report.role), " worker ", report.name, " ", ToString(known->record.incarnation),

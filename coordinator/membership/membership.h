@@ -3,13 +3,18 @@
 //
 // TERMS. A coordinator without a store takes 1 + the highest term that any worker reports. It
 // learns that from the first report of a life that it did not make itself; all it says afterwards
-// carries the higher term, so workers drop what an older coordinator still says. INCARNATIONS. A
-// life of a worker is named at its first report. Of two lives of one name the newer one wins; the
-// older is told that it is fenced. LOST. A broken link or a missed lease. A life that comes back
-// says what it holds and is READY again at once. PLACEMENT. Nothing is placed before
-// `initial_expert_workers` have reported, none of them with a term; or, when some have one (control
-// restarted in a running fleet), before one lease has passed, so that those who hold experts can
-// say so. Later, workers without experts get what is uncovered.
+// carries the higher term, so workers drop what an older coordinator still says.
+//
+// INCARNATIONS. A life of a worker is named at its first report. Of two lives of one name the newer
+// one wins; the older is told that it is fenced. A life that we named ourselves is newer than one
+// that an earlier coordinator named, in whatever term that was.
+//
+// LOST. A broken link or a missed lease. A life that comes back says what it holds and is READY
+// again at once.
+//
+// PLACEMENT. Nothing is placed before `initial_expert_workers` have reported, none of them with a
+// term; or, when some have one (control restarted in a running fleet), before one lease has passed,
+// so that those who hold experts can say so. Later, workers without experts get what is uncovered.
 #pragma once
 
 #include <map>
@@ -72,6 +77,7 @@ class Membership {
     LinkId link = 0;         // 0: none
     LinkId newest_link = 0;  // the last that it had, also when that is broken
     Time lease_until{};
+    bool named_here = false;  // this life got its incarnation from us: it began after we did
     bool live() const { return record.state != WorkerState::kLost; }
     bool expert() const { return record.report.role == WorkerRole::kExpert; }
   };

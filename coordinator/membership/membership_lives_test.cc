@@ -243,6 +243,22 @@ TEST(MembershipRestart, TellsLivesApartThatTwoControlsNamedInOneTerm) {
   EXPECT_EQ(after.Record("e0").incarnation, fresh.report.incarnation);
 }
 
+// Nor does a higher term make an old life newer than one that we named before we knew of that term
+// (simulation seed 164324).
+TEST(MembershipRestart, ALifeThatItNamedIsNewerThanOneOfAnEarlierControl) {
+  TestFleet fleet({.first_number = 2000});
+  TestWorker fresh = ExpertWorkerNamed("e0"), old = OldWorker("e0", 3, 0, 2);
+  old.report.incarnation = {2, 3};
+  old.report.highest_term = 2;
+  fleet.Join(fresh, 0);
+  fleet.Dial(old);
+  fleet.Say(old, 10);
+  EXPECT_THAT(old.fenced, HasSubstr("a newer life of e0"));
+  fleet.Say(fresh, 20);
+  EXPECT_EQ(fresh.fenced, "");
+  EXPECT_EQ(fleet.uncovered(), 0);
+}
+
 // Split control: another one ran the fleet for a while. Whoever has a lower term is not heard.
 TEST(MembershipRestart, RaisesItsTermWhenALifeThatItKnowsHasSeenAHigherOne) {
   TestFleet fleet;
