@@ -31,6 +31,7 @@ void WorkerSession::OnLinkDown(Time now) {
 
 void WorkerSession::OnCommand(const Command& command, Time now) {
   if (fenced_) return;
+  if (command.fenced.empty() && command.incarnation == Incarnation{}) return;  // names no life
   if (command.term < report_.highest_term) return;
   if (command.term == report_.highest_term && command.number <= last_command_) return;
   report_.highest_term = command.term;

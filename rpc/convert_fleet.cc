@@ -242,6 +242,10 @@ absl::StatusOr<Report> FromProto(const v1::Report& proto) {
   report.number = proto.number();
   report.name = proto.name();
   report.incarnation = FromProto(proto.incarnation());
+  if (proto.highest_term() > kMaxTerm) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("highest_term is ", proto.highest_term(), "; at most ", kMaxTerm));
+  }
   report.highest_term = proto.highest_term();
   report.epoch = FromProto(proto.epoch());
   report.address = proto.address();

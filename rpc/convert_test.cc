@@ -133,6 +133,7 @@ TEST(ConvertFleet, ABadReportIsRefusedByTheNameOfItsField) {
       {[](v1::Report& r) { r.clear_address(); }, "address"},
       {[](v1::Report& r) { r.set_address(std::string(513, 'x')); }, "address"},
       {[](v1::Report& r) { r.set_address("a\x1b[31m"); }, "address"},
+      {[](v1::Report& r) { r.set_highest_term(UINT64_MAX); }, "highest_term"},
       {[](v1::Report& r) { r.set_vocabulary(-1); }, "vocabulary"},
       {[](v1::Report& r) { r.set_max_context(INT32_MIN); }, "max_context"},
       {[](v1::Report& r) { r.mutable_compute_class()->set_name(std::string(129, 'c')); },

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <string>
 
+#include "absl/strings/match.h"
 #include "common/status.h"
 #include "model/tensor_names.h"
 
@@ -29,7 +30,7 @@ class Loader {
     const int64_t n = info.shape[0], k = info.shape[1];
     const DType packed = PackedDType(info.dtype, widen);
     ASSIGN_OR_RETURN(std::byte * target, NewMemory(PackedBytes(n, k, packed)));
-    RETURN_IF_ERROR(PackRange(name, 0, n, target, packed));
+    RETURN_IF_ERROR(Pack(name, target, packed));
     return ViewPacked(target, packed, n, k);
   }
   absl::StatusOr<PackedLinear> Matrix(const std::string& name) { return Matrix(name, widen_); }
@@ -80,17 +81,16 @@ class Loader {
     return memory_.back().data();
   }
 
-  absl::Status PackRange(const std::string& name, int64_t first, int64_t rows, std::byte* target,
-                         DType packed) {
+  absl::Status Pack(const std::string& name, std::byte* target, DType packed) {
     const TensorInfo& info = checkpoint_.tensor(name);
-    const int64_t k = info.shape[1];
+    const int64_t n = info.shape[0], k = info.shape[1];
     const size_t row_bytes = k * SizeOf(info.dtype);
     const int64_t rows_at_once = std::max<int64_t>(1, kReadBytes / row_bytes);
     piece_.resize(rows_at_once * row_bytes);
-    for (int64_t row = first; row < first + rows; row += rows_at_once) {
-      const int64_t count = std::min(rows_at_once, first + rows - row);
+    for (int64_t row = 0; row < n; row += rows_at_once) {
+      const int64_t count = std::min(rows_at_once, n - row);
       RETURN_IF_ERROR(checkpoint_.ReadRows(name, row, count, piece_.data()));
-      PackRows(piece_.data(), info.dtype, row - first, count, k, packed, target);
+      PackRows(piece_.data(), info.dtype, row, count, k, packed, target);
       progress_->fetch_add(count * row_bytes, std::memory_order_relaxed);
     }
     return absl::OkStatus();
@@ -136,6 +136,15 @@ absl::Status LoadFfn(Loader& loader, const ModelConfig& config, int64_t layer, L
 }
 
 }  // namespace
+
+uint64_t AttentionMatrixBytes(const Checkpoint& checkpoint) {
+  uint64_t bytes = 0;
+  for (const TensorSpec& spec : RequiredTensors(checkpoint.config())) {
+    if (spec.shape.size() != 2 || absl::StrContains(spec.name, ".mlp.experts.")) continue;
+    bytes += checkpoint.tensor(spec.name).bytes;
+  }
+  return bytes;
+}
 
 absl::StatusOr<AttentionWeights> LoadAttentionWeights(const Checkpoint& checkpoint, bool widen,
                                                       Device& device,

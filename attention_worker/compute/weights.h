@@ -43,6 +43,9 @@ struct AttentionWeights {
   std::vector<Buffer> memory;  // what all of the above points into
 };
 
+// Stored bytes of all matrices but the routed experts': what `progress` below counts up to.
+uint64_t AttentionMatrixBytes(const Checkpoint& checkpoint);
+
 // Reads and packs; the peak is the packed size and a little. `progress` counts bytes packed. Any
 // thread.
 // Errors  those of Checkpoint; CANCELLED; RESOURCE_EXHAUSTED: no memory.

@@ -170,6 +170,7 @@ TEST_F(WeightsTest, AreNotTheRoutedExperts) {
   }
   ASSERT_TRUE(Load().ok());
   EXPECT_EQ(progress_, matrices);
+  EXPECT_EQ(AttentionMatrixBytes(*checkpoint_), matrices);
 }
 
 TEST_F(WeightsTest, StopLoadingWhenTold) {

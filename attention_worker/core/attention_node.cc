@@ -55,8 +55,15 @@ void AttentionNode::OnLoaded(Time now) {
     return;
   }
   ready_ = true;
+  UpdateProgress();
   LogInfo("ready");
   session_.Update(now, WorkerState::kReady, ExpertSet());
+}
+
+void AttentionNode::UpdateProgress() {
+  uint64_t loaded = 0, wanted = 0;
+  compute_->LoadProgress(&loaded, &wanted);
+  session_.UpdateProgress(loaded, wanted);
 }
 
 void AttentionNode::OnLinkUp(Time now) { session_.OnLinkUp(now); }
@@ -191,6 +198,7 @@ void AttentionNode::Finish(Sequence& sequence, const absl::Status& status) {
 void AttentionNode::Tick(Time now) {
   if (ended_) return;
   now_ = now;
+  if (!ready_) UpdateProgress();
   session_.OnTick(now);
   dispatcher_.Tick(now);
   EndExpired(now);
@@ -198,7 +206,7 @@ void AttentionNode::Tick(Time now) {
   if (step_.idle()) {
     EndFinished();
     Admit(now);
-    if (!running_.empty()) StartStep(now);
+    if (!running_.empty()) StartStep();
   }
   session_.UpdateLoad(static_cast<uint32_t>(running_.size()),
                       static_cast<uint32_t>(waiting_.size()));
@@ -268,7 +276,7 @@ void AttentionNode::Admit(Time now) {
 
 // ---- steps
 
-void AttentionNode::StartStep(Time now) {
+void AttentionNode::StartStep() {
   progress_.clear();
   for (const SequencePtr& sequence : running_) {
     progress_.push_back({sequence->cached, static_cast<int32_t>(sequence->tokens.size())});
@@ -285,7 +293,6 @@ void AttentionNode::StartStep(Time now) {
   for (const RowRange& range : ranges_) PlanRows(*running_[range.index], range);
   const bool decodes = ranges_.front().count == 1;
   step_.Begin(decodes ? Lane::kDecode : Lane::kPrefill);
-  step_.Advance(now);
 }
 
 void AttentionNode::PlanRows(Sequence& sequence, const RowRange& range) {

@@ -89,6 +89,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   void Fenced(const std::string& why) override;
 
   void OnLoaded(Time now);
+  void UpdateProgress();
   absl::Status CheckSubmit(const GenerateRequest& request) const;
   void FaultRow(int32_t row, const absl::Status& why);
   void FaultRunning(Sequence& sequence, const absl::Status& why);
@@ -96,7 +97,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   void Admit(Time now);
   bool MayAdmit() const;
   Time PatienceEnds(const Sequence& sequence) const;
-  void StartStep(Time now);
+  void StartStep();
   void PlanRows(Sequence& sequence, const RowRange& range);
   void Commit();
   void TakeOutput(Sequence& sequence, int32_t row, const StepOutput& output);

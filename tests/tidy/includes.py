@@ -58,7 +58,7 @@ def _judge(tree: Tree, rules: Rules, room: Room, path: str, quote: str,
     elif STANDARD.fullmatch(header):
         if room.name in rules.without_io and header in CONCURRENCY and not is_test:
             yield f"<{header}>: room {room.name} has no threads, clocks, files or random sources"
-    elif library := rules.library_of(header):
+    elif library := rules.package_of(header):
         allowed = room.libraries | (FOR_TESTS_ALSO if is_test else set())
         if library not in allowed and not room.everything:
             yield f"<{header}>: room {room.name} may not use {library}"

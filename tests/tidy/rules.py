@@ -23,7 +23,7 @@ class Room:
 class Rules:
     rooms: dict[str, Room] = field(default_factory=dict)
     headers: dict[str, list[str]] = field(default_factory=dict)  # of each library
-    library_lines: dict[str, int] = field(default_factory=dict)
+    package_lines: dict[str, int] = field(default_factory=dict)
     without_io: set[str] = field(default_factory=set)
 
     def room_of(self, path: str) -> Room | None:
@@ -34,7 +34,7 @@ class Rules:
                 return room
         return None
 
-    def library_of(self, header: str) -> str | None:
+    def package_of(self, header: str) -> str | None:
         for library, prefixes in self.headers.items():
             for prefix in prefixes:
                 if header == prefix or (prefix.endswith("/") and header.startswith(prefix)):
@@ -71,7 +71,7 @@ def read_rules(tree: Tree) -> Rules:
                                             cells[1] == "everything")
         elif kind == "library":
             rules.headers[words[0][0]] = words[1]
-            rules.library_lines[words[0][0]] = number
+            rules.package_lines[words[0][0]] = number
     return rules
 
 
@@ -91,4 +91,4 @@ def check_rules(tree: Tree, rules: Rules) -> Iterator[Finding]:
         yield Finding(PAGE, 0, f"`{name}` has no I/O, but is not a room of the table")
     used = set().union(*(room.libraries for room in rules.rooms.values()))
     for name in sorted(rules.headers.keys() - used - {"GoogleTest"}):
-        yield Finding(PAGE, rules.library_lines[name], f"no room may use library `{name}`")
+        yield Finding(PAGE, rules.package_lines[name], f"no room may use library `{name}`")

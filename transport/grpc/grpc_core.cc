@@ -226,7 +226,8 @@ void GrpcCore::Handle(Arrived& news) {
     Retire(*link, last->why);
     return AwaitDone(*link);
   }
-  // One frame is read ahead of the role, no more: a role that is slow slows its peers down.
+  // The next frame is read at once: what the role has not taken waits in its mailbox, and what a
+  // peer may have there is the role's to bound.
   link->stream->Read();
   if (auto* theirs = std::get_if<Hello>(&*news.frame)) return OnHello(*link, *theirs);
   if (greeting) return Refuse(*link, absl::InvalidArgumentError("a message before the hello"));

@@ -122,7 +122,6 @@ class GrpcCore final : public FrameSink, public std::enable_shared_from_this<Grp
   void OnHello(Link& link, const Hello& theirs);
   absl::Status JudgeDialler(const Hello& theirs);
   void Opened(Link& link, const Hello& theirs);
-  void OnMessage(Link& link, Message message);
 
   void Queue(Link& link, Outgoing& out, size_t frame_bytes);
   void WriteNext(Link& link);

@@ -113,6 +113,7 @@ absl::Status Forward::AllocateActivations() {
 // ---- load
 
 void Forward::Load(uint64_t token) {
+  wanted_bytes_ = AttentionMatrixBytes(*checkpoint_);
   loader_ = std::thread([this, token] {
     SetFloatingPointMode();
     load_result_ = LoadAndTest();
@@ -168,7 +169,7 @@ absl::Status Forward::FinishLoad() {
 
 void Forward::LoadProgress(uint64_t* loaded, uint64_t* wanted) const {
   *loaded = loaded_bytes_;
-  *wanted = 0;
+  *wanted = wanted_bytes_;
 }
 
 // ---- a step

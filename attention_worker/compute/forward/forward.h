@@ -18,7 +18,6 @@ namespace expertmesh {
 struct ForwardOptions {
   bool widen = false;
   int32_t max_step_rows = 512;
-  int32_t max_sequences = 64;
   int32_t max_context = 4096;    // positions of one sequence
   int64_t cache_tokens = 32768;  // positions of all sequences together
 };
@@ -118,6 +117,7 @@ class Forward final : public LayerCompute {
 
   std::thread loader_;
   std::atomic<uint64_t> loaded_bytes_{0};
+  uint64_t wanted_bytes_ = 0;
   std::atomic<bool> cancelled_{false};
   absl::Status load_result_;
   std::unique_ptr<Stream> stream_;  // last: its destructor finishes the work that runs
