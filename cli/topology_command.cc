@@ -29,7 +29,8 @@ std::string WorkOf(const v1::WorkerListing& worker) {
   }
   if (worker.assigned_experts() == 0) return "no experts: all are covered";
   return absl::StrCat(worker.holds_experts(), " of ", worker.assigned_experts(),
-                      " experts: ", worker.holds_text());
+                      " experts: ", worker.holds_text(), worker.has_note() ? "; " : "",
+                      worker.note());
 }
 
 Row RowOf(const v1::WorkerListing& worker) {

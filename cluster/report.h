@@ -30,6 +30,7 @@ struct Report {
   ComputeClass compute_class;
   ModelIdentity model;
   ExpertSet holds;            // expert workers: loaded and self-tested
+  ExpertSet loading;          // expert workers: being loaded, not yet held
   uint64_t loaded_bytes = 0;  // progress of a load; equal to wanted_bytes when done
   uint64_t wanted_bytes = 0;
   int32_t vocabulary = 0;          // attention workers: token ids are below it

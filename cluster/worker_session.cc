@@ -78,10 +78,12 @@ Time WorkerSession::NextWakeup() const {
   return lease_held_ ? std::min(wake, lease_until_) : wake;
 }
 
-void WorkerSession::Update(Time now, WorkerState state, const ExpertSet& holds) {
-  if (report_.state == state && report_.holds == holds) return;
+void WorkerSession::Update(Time now, WorkerState state, const ExpertSet& holds,
+                           const ExpertSet& loading) {
+  if (report_.state == state && report_.holds == holds && report_.loading == loading) return;
   report_.state = state;
   report_.holds = holds;
+  report_.loading = loading;
   if (link_up_) Send(now);
 }
 

@@ -41,7 +41,7 @@ class WorkerSession {
   Time NextWakeup() const;
 
   // The changing part of the report. A difference that others wait for is sent at once.
-  void Update(Time now, WorkerState state, const ExpertSet& holds);
+  void Update(Time now, WorkerState state, const ExpertSet& holds, const ExpertSet& loading);
   void UpdateLoad(uint32_t running, uint32_t waiting);
   void UpdateProgress(uint64_t loaded_bytes, uint64_t wanted_bytes);
 

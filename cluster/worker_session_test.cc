@@ -119,11 +119,11 @@ TEST_F(WorkerSessionTest, ReportsEveryPeriodWithGrowingNumbers) {
 
 TEST_F(WorkerSessionTest, ReportsAChangeThatOthersWaitForAtOnceAndNoOther) {
   host_.reports.clear();
-  session_.Update(At(10), WorkerState::kReady, Experts({2, 3}));
+  session_.Update(At(10), WorkerState::kReady, Experts({2, 3}), ExpertSet());
   ASSERT_EQ(host_.reports.size(), 1u);
   EXPECT_EQ(host_.reports[0].state, WorkerState::kReady);
   EXPECT_EQ(host_.reports[0].holds, Experts({2, 3}));
-  session_.Update(At(11), WorkerState::kReady, Experts({2, 3}));
+  session_.Update(At(11), WorkerState::kReady, Experts({2, 3}), ExpertSet());
   session_.UpdateLoad(4, 5);
   session_.UpdateProgress(6, 7);
   EXPECT_EQ(host_.reports.size(), 1u) << "neither a repeat nor a load is urgent";
@@ -139,7 +139,7 @@ TEST_F(WorkerSessionTest, ReportsAChangeThatOthersWaitForAtOnceAndNoOther) {
 TEST_F(WorkerSessionTest, SaysAChangeWithoutALinkWhenTheNextLinkIsUp) {
   session_.OnLinkDown(At(10));
   host_.reports.clear();
-  session_.Update(At(11), WorkerState::kReady, Experts({1}));
+  session_.Update(At(11), WorkerState::kReady, Experts({1}), ExpertSet());
   EXPECT_THAT(host_.reports, IsEmpty());
   session_.OnLinkUp(At(90));
   ASSERT_EQ(host_.reports.size(), 1u);

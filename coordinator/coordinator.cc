@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "common/mutex.h"
 #include "common/task_loop.h"
 #include "coordinator/front_door/front_door.h"
 #include "coordinator/membership/membership.h"
@@ -21,6 +22,15 @@ struct Coordinator::Impl final : MembershipHost, GenerationListener {
   TaskLoop control_loop;
   std::map<LinkId, Link> links;
   std::unique_ptr<Membership> membership;
+
+  // The newest report of each link that membership has not taken yet: a worker that floods its link
+  // fills one place.
+  Mutex mutex;
+  std::map<LinkId, Report> reports ABSL_GUARDED_BY(mutex);
+  std::map<LinkId, Report>::node_type TakeReport(LinkId id) {
+    MutexLock lock(mutex);
+    return reports.extract(id);
+  }
 
   // The front door's thread owns this.
   TaskLoop door_loop;
@@ -45,7 +55,7 @@ struct Coordinator::Impl final : MembershipHost, GenerationListener {
     door_loop.Post([this, id, status = std::move(status)](Time) { door->OnEnd(id, status); });
   }
 
-  FleetListing ListNow(Time now) const;
+  FleetListing ListNow() const;
 };
 
 namespace {
@@ -92,9 +102,14 @@ void Coordinator::OnLinkOpened(LinkId id, Link link) {
 
 void Coordinator::OnReport(LinkId id, Report report) {
   Impl* impl = impl_.get();
-  auto shared = std::make_shared<const Report>(std::move(report));
-  impl->control_loop.Post(
-      [impl, id, shared](Time now) { impl->membership->OnReport(id, *shared, now); });
+  {
+    MutexLock lock(impl->mutex);
+    const bool first = impl->reports.insert_or_assign(id, std::move(report)).second;
+    if (!first) return;  // its task takes this one
+  }
+  impl->control_loop.Post([impl, id](Time now) {
+    if (auto report = impl->TakeReport(id)) impl->membership->OnReport(id, report.mapped(), now);
+  });
 }
 
 void Coordinator::OnLinkClosed(LinkId id) {
@@ -120,7 +135,7 @@ void Coordinator::Cancel(RequestId id) {
   impl->door_loop.Post([impl, id](Time) { impl->door->Cancel(id); });
 }
 
-FleetListing Coordinator::Impl::ListNow(Time now) const {
+FleetListing Coordinator::Impl::ListNow() const {
   FleetListing listing;
   if (membership->topology() != nullptr) {
     listing.topology = *membership->topology();
@@ -129,12 +144,12 @@ FleetListing Coordinator::Impl::ListNow(Time now) const {
   for (auto& [name, record] : membership->Records()) {
     Report report = record.report;
     report.incarnation = record.incarnation;
-    listing.workers.push_back({std::move(report), record.state, record.assigned});
+    listing.workers.push_back({std::move(report), record.state, record.assigned, record.note});
   }
   std::stable_sort(
       listing.workers.begin(), listing.workers.end(),
       [](const WorkerListing& a, const WorkerListing& b) { return a.report.role < b.report.role; });
-  listing.waiting_for = membership->WaitingFor(now);
+  listing.waiting_for = membership->WaitingFor();
   return listing;
 }
 
@@ -143,7 +158,7 @@ FleetListing Coordinator::List() const {
   auto answer = std::make_shared<std::promise<FleetListing>>();
   std::future<FleetListing> future = answer->get_future();
   const bool posted =
-      impl->control_loop.Post([impl, answer](Time now) { answer->set_value(impl->ListNow(now)); });
+      impl->control_loop.Post([impl, answer](Time) { answer->set_value(impl->ListNow()); });
   return posted ? future.get() : FleetListing();
 }
 

@@ -29,6 +29,7 @@ struct WorkerListing {
   Report report;  // the last one
   WorkerState state = WorkerState::kJoining;
   ExpertSet assigned;
+  std::string note;  // why the topology lists it with less than it holds; empty when it does not
 };
 
 // The whole fleet as operators see it.

@@ -239,6 +239,8 @@ absl::StatusOr<Report> FromProto(const v1::Report& proto) {
   ASSIGN_OR_RETURN(report.model, FromProto(proto.model()));
   ASSIGN_OR_RETURN(report.holds, FromProto(proto.holds()));
   RETURN_IF_ERROR(CheckGrid("holds", report.holds, report.model.grid));
+  ASSIGN_OR_RETURN(report.loading, FromProto(proto.loading()));
+  RETURN_IF_ERROR(CheckGrid("loading", report.loading, report.model.grid));
   report.number = proto.number();
   report.name = proto.name();
   report.incarnation = FromProto(proto.incarnation());
@@ -275,6 +277,7 @@ v1::Report ToProto(const Report& report) {
   *proto.mutable_compute_class() = ToProto(report.compute_class);
   *proto.mutable_model() = ToProto(report.model);
   if (report.holds.grid() != ExpertGrid{}) *proto.mutable_holds() = ToProto(report.holds);
+  if (report.loading.grid() != ExpertGrid{}) *proto.mutable_loading() = ToProto(report.loading);
   proto.set_loaded_bytes(report.loaded_bytes);
   proto.set_wanted_bytes(report.wanted_bytes);
   proto.set_vocabulary(report.vocabulary);

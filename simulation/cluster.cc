@@ -144,6 +144,7 @@ std::string Cluster::WorkerAilment(const std::string& name) const {
 
 std::string Cluster::FleetAilment() const {
   const auto topology = coordinator()->membership()->topology();
+  if (topology == nullptr) return "no topology has been published";
   if (const ExpertSet uncovered = Uncovered(*topology); !uncovered.empty()) {
     return absl::StrCat("uncovered: ", uncovered.ToText());
   }

@@ -45,7 +45,7 @@ AttentionNode::~AttentionNode() = default;
 void AttentionNode::Start(Time now) {
   now_ = now;
   compute_->Load(kLoadToken);
-  session_.Update(now, WorkerState::kLoading, ExpertSet());
+  session_.Update(now, WorkerState::kLoading, ExpertSet(), ExpertSet());
   session_.Start(now);
 }
 
@@ -57,7 +57,7 @@ void AttentionNode::OnLoaded(Time now) {
   ready_ = true;
   UpdateProgress();
   LogInfo("ready");
-  session_.Update(now, WorkerState::kReady, ExpertSet());
+  session_.Update(now, WorkerState::kReady, ExpertSet(), ExpertSet());
 }
 
 void AttentionNode::UpdateProgress() {

@@ -37,7 +37,7 @@ absl::Status FrontDoor::MayServe() const {
     return WithRetryAfter(absl::UnavailableError(absl::StrCat(parts...)), kRetryHint);
   };
   if (draining_) return unavailable("the front door is shutting down");
-  if (topology_ == nullptr) return unavailable("no worker has joined yet");
+  if (topology_ == nullptr) return unavailable("no topology has been published yet");
   if (!uncovered_.empty()) {
     return unavailable("no expert worker holds ", uncovered_.ToText());
   }

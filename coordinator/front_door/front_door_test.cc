@@ -119,7 +119,7 @@ class FrontDoorTest : public testing::Test, private GenerationListener {
 TEST_F(FrontDoorTest, RefusesWhenNobodyHasJoined) {
   Client client;
   Start(1, client);
-  ExpectRefused(client, "no worker has joined yet");
+  ExpectRefused(client, "no topology has been published yet");
 }
 
 TEST_F(FrontDoorTest, RefusesWhatIsUncoveredByName) {

@@ -6,12 +6,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
+#include "coordinator/membership/publication.h"
 #include "coordinator/placement/placement.h"
 
 namespace expertmesh {
 
 Membership::Membership(MembershipOptions options, MembershipHost* host, Time now)
-    : options_(options), host_(host), started_(now), next_number_(options.first_number) {}
+    : options_(options),
+      host_(host),
+      recovery_ends_(now + options.lease),
+      next_number_(options.first_number) {}
 
 void Membership::OnLinkOpened(LinkId link) { links_[link] = ""; }
 
@@ -25,26 +29,56 @@ void Membership::OnReport(LinkId link, const Report& report, Time now) {
   if (worker == nullptr) return;
   worker->lease_until = now + options_.lease;
   if (report.number <= worker->record.report.number) return;  // overtaken by a newer one
-  worker->record.report = report;
-  worker->record.state = report.state;
-  worker->record.assigned.InsertAll(report.holds.grid() == worker->record.assigned.grid()
-                                        ? report.holds
-                                        : ExpertSet(worker->record.assigned.grid()));
-  Place(now);
+  WorkerRecord& record = worker->record;
+  record.report = report;
+  record.state = report.state;
+  for (const ExpertSet* set : {&report.holds, &report.loading}) {
+    if (set->grid() == record.assigned.grid()) record.assigned.InsertAll(*set);
+  }
+  Place();
   if (!Publish()) SendTo(*worker);
 }
 
 // Why this worker may not be in the fleet at all; empty when it may.
-std::string Membership::RefusalOf(const Report& report) const {
+std::string Membership::RefusalOf(const Report& report) {
   if (report.name.empty()) return "a worker needs a name";
-  if (topology_ == nullptr) return "";
-  const ModelIdentity& model = topology_->model;
-  if (report.model.fingerprint != model.fingerprint || !(report.model.grid == model.grid)) {
-    return absl::StrCat("its model ", report.model.name, " has fingerprint ",
-                        ToString(report.model.fingerprint), "; the fleet serves ", model.name,
-                        " with ", ToString(model.fingerprint));
+  if (!model_.has_value()) return "";
+  if (report.model.fingerprint == model_->fingerprint && report.model.grid == model_->grid) {
+    return "";
   }
-  return "";
+  if (!AnyLive() || Outvotes(report)) {
+    StartOver();
+    return "";
+  }
+  return absl::StrCat("its model ", report.model.name, " has fingerprint ",
+                      ToString(report.model.fingerprint), "; the fleet serves ", model_->name,
+                      " with ", ToString(model_->fingerprint));
+}
+
+bool Membership::AnyLive() const {
+  return std::any_of(workers_.begin(), workers_.end(),
+                     [](const auto& entry) { return entry.second.live(); });
+}
+
+bool Membership::Outvotes(const Report& report) const {
+  return !recovered_ && !placed_ && report.incarnation != Incarnation{} &&
+         std::all_of(workers_.begin(), workers_.end(), [](const auto& entry) {
+           return entry.second.named_here || !entry.second.live();
+         });
+}
+
+// The model that we took for the fleet's is not: whoever has it goes.
+void Membership::StartOver() {
+  LogInfo("model ", model_->name, " is no longer the fleet's");
+  for (auto& [name, worker] : workers_) {
+    if (worker.link == 0) continue;
+    Fence(worker.link, absl::StrCat("its model ", model_->name, " is not the fleet's"));
+    links_[worker.link] = "";
+  }
+  workers_.clear();
+  model_.reset();
+  topology_.reset();
+  saw_term_ = placed_ = false;
 }
 
 // Finds or makes the record of the life that reports, and binds the link to it; null when that life
@@ -77,6 +111,7 @@ Membership::Worker* Membership::Admit(LinkId link, const Report& report, Time no
     fresh.named_here = newborn;
     fresh.record.assigned = ExpertSet(report.model.grid);
     known = &(workers_[report.name] = std::move(fresh));
+    if (!model_.has_value()) model_ = report.model;
     LogInfo(Name(report.role), " worker ", report.name, " ", ToString(known->record.incarnation),
             newborn ? " joins from " : " comes back from ", report.address);
   }
@@ -123,69 +158,90 @@ void Membership::OnLinkClosed(LinkId link, Time now) {
   if (worker == workers_.end() || worker->second.link != link) return;
   LogWarning("link of ", name, " is broken");
   worker->second.link = 0;
-  Lose(worker->second);
-  Place(now);
+  Lose(worker->second, now);
+  Place();
   Publish();
 }
 
 void Membership::Tick(Time now) {
-  recovered_ = now >= started_ + options_.lease;
+  ForgivePause(now);
+  const bool recovers = !recovered_ && now >= recovery_ends_;
+  recovered_ = recovered_ || recovers;
   bool lost = false;
   for (auto& [name, worker] : workers_) {
     if (!worker.live() || now < worker.lease_until) continue;
     LogWarning("lease of ", name, " has run out");
     const LinkId link = std::exchange(worker.link, 0);
-    Lose(worker);
+    Lose(worker, now);
     lost = true;
     if (link != 0) host_->CloseLink(link);  // it may come back on another
   }
-  Place(now);
-  if (lost || placed_) Publish();
+  std::erase_if(workers_, [&](const auto& entry) {
+    return !entry.second.live() && now >= entry.second.lease_until + options_.forget_lost;
+  });
+  if (!lost && !recovers) return;
+  Place();
+  Publish();
+}
+
+// We were to be called at NextWakeup and are called long after it: for so long we heard nobody, and
+// that is not held against the workers.
+void Membership::ForgivePause(Time now) {
+  const Time due = NextWakeup();
+  if (due == kNever || now < due + options_.lease / 4) return;
+  LogWarning("control was paused for ",
+             std::chrono::duration_cast<std::chrono::milliseconds>(now - due).count(), " ms");
+  const Time second_chance = now + options_.lease / 2;
+  for (auto& [name, worker] : workers_) {
+    if (worker.live()) worker.lease_until = std::max(worker.lease_until, second_chance);
+  }
+  if (!recovered_) recovery_ends_ = std::max(recovery_ends_, second_chance);
 }
 
 Time Membership::NextWakeup() const {
-  Time wake = kNever;
+  Time wake = recovered_ ? kNever : recovery_ends_;
   for (const auto& [name, worker] : workers_) {
-    if (worker.live()) wake = std::min(wake, worker.lease_until);
+    wake = std::min(wake, worker.live() ? worker.lease_until
+                                        : worker.lease_until + options_.forget_lost);
   }
-  if (!placed_ && saw_term_ && !recovered_) wake = std::min(wake, started_ + options_.lease);
   return wake;
 }
 
-void Membership::Lose(Worker& worker) {
+void Membership::Lose(Worker& worker, Time now) {
   worker.record.state = WorkerState::kLost;
+  worker.lease_until = now;
   // What it was assigned stays on record: if this life comes back, it holds that or is loading it.
 }
 
 // ---- placement and topology
 
 ExpertSet Membership::Spoken() const {
-  ExpertSet spoken(topology_->model.grid);
+  ExpertSet spoken(model_->grid);
   for (const auto& [name, worker] : workers_) {
     if (worker.live() && worker.expert()) spoken.InsertAll(worker.record.assigned);
   }
   return spoken;
 }
 
-bool Membership::MayPlace(Time now) const {
+bool Membership::MayPlace() const {
   if (placed_) return true;
-  if (saw_term_) return now >= started_ + options_.lease;
+  if (saw_term_) return recovered_;
   const auto joined = std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
     return entry.second.live() && entry.second.expert();
   });
   return joined >= options_.initial_expert_workers;
 }
 
-std::string Membership::WaitingFor(Time now) const {
-  if (MayPlace(now)) return "";
+std::string Membership::WaitingFor() const {
+  if (MayPlace()) return "";
   if (topology_ != nullptr && Uncovered(*topology_).empty()) return "";
   if (saw_term_) return "workers of the running fleet to report (one lease)";
   return absl::StrCat(options_.initial_expert_workers, " expert workers to join");
 }
 
-void Membership::Place(Time now) {
-  if (topology_ == nullptr || !MayPlace(now)) return;
-  const ExpertGrid& grid = topology_->model.grid;
+void Membership::Place() {
+  if (!model_.has_value() || !MayPlace()) return;
+  const ExpertGrid& grid = model_->grid;
   ExpertSet wanted = ExpertSet::Full(grid);
   wanted.RemoveAll(Spoken());
   if (wanted.empty()) {
@@ -213,25 +269,34 @@ void Membership::Place(Time now) {
   }
 }
 
+bool Membership::MayPublish(const Topology& next) const {
+  return topology_ != nullptr || placed_ || recovered_ || Uncovered(next).empty();
+}
+
 // A new epoch if what rows are routed by has changed; then everyone is told. True if so.
 bool Membership::Publish() {
-  Topology next;
-  for (const auto& [name, worker] : workers_) {
+  if (!model_.has_value()) return false;
+  std::vector<Member> ready;
+  for (auto& [name, worker] : workers_) {
+    worker.record.note.clear();
     const Report& report = worker.record.report;
-    if (next.model.hidden == 0 || worker.expert()) next.model = report.model;
     if (worker.record.state != WorkerState::kReady) continue;
-    next.members.push_back({name, report.role, worker.record.incarnation, report.address,
-                            report.compute_class, worker.record.state, report.holds});
+    ready.push_back({name, report.role, worker.record.incarnation, report.address,
+                     report.compute_class, worker.record.state, report.holds});
   }
-  if (topology_ != nullptr) next.model = topology_->model;
-  std::stable_sort(next.members.begin(), next.members.end(),
-                   [](const Member& a, const Member& b) { return a.role < b.role; });
+  Topology next;
+  next.model = *model_;
+  std::map<std::string, std::string> notes;
+  next.members = ListMembers(std::move(ready), topology_.get(), &notes);
+  for (auto& [name, note] : notes) workers_[name].record.note = note;
+  if (!MayPublish(next)) return false;
   if (topology_ != nullptr) next.epoch = topology_->epoch;
   if (topology_ != nullptr && next == *topology_) return false;
   next.epoch = {term_, ++counter_};
   topology_ = std::make_shared<const Topology>(std::move(next));
   LogInfo("topology ", ToString(topology_->epoch), ": ", topology_->members.size(),
           " workers ready; uncovered: ", Uncovered(*topology_).ToText());
+  for (const auto& [name, note] : notes) LogWarning(name, " is ", note);
   host_->TopologyChanged(topology_);
   for (auto& [name, worker] : workers_) SendTo(worker);
   return true;

@@ -12,6 +12,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+constexpr int64_t kAll = 12;  // experts of the test model
+
 // ---- two lives of one name
 
 TEST(MembershipLives, TheNewerLifeOfANameWinsAndTheOlderIsFenced) {
@@ -173,7 +175,7 @@ TEST(MembershipRestart, AdoptsWhatWorkersHoldAtOnce) {
   }
   EXPECT_THAT(fleet.Names(), ElementsAre("e0", "e1"));
   EXPECT_EQ(fleet.uncovered(), 0);
-  EXPECT_EQ(fleet.control.WaitingFor(fleet.At(1)), "") << "nothing is missing";
+  EXPECT_EQ(fleet.control.WaitingFor(), "") << "nothing is missing";
   EXPECT_EQ(e0.assigned, e0.report.holds);
   EXPECT_EQ(e1.assigned, e1.report.holds);
 }
@@ -185,7 +187,7 @@ TEST(MembershipRestart, PlacesNothingBeforeOneLeaseHasPassed) {
     fleet.Dial(*worker);
     fleet.Say(*worker, 100);
   }
-  EXPECT_THAT(fleet.control.WaitingFor(fleet.At(100)), HasSubstr("running fleet to report"));
+  EXPECT_THAT(fleet.control.WaitingFor(), HasSubstr("running fleet to report"));
   EXPECT_EQ(fleet.control.NextWakeup(), fleet.At(0) + kLease);
   for (TestWorker* worker : {&e0, &fresh}) fleet.Say(*worker, 1900);
   fleet.control.Tick(fleet.At(1999));
@@ -197,7 +199,7 @@ TEST(MembershipRestart, PlacesNothingBeforeOneLeaseHasPassed) {
   ExpertSet rest = ExpertSet::Full(kTestGrid);
   rest.RemoveAll(e0.report.holds);
   EXPECT_EQ(fresh.assigned, rest);
-  EXPECT_EQ(fleet.control.WaitingFor(fleet.At(2000)), "");
+  EXPECT_EQ(fleet.control.WaitingFor(), "");
 }
 
 // Nobody is there to take what is uncovered: it waits for events, not for a time that has passed.
@@ -304,6 +306,126 @@ TEST(MembershipRestart, EpochsOnlyEverGrow) {
   for (size_t i = 1; i < fleet.published.size(); ++i) {
     EXPECT_GT(fleet.published[i]->epoch, fleet.published[i - 1]->epoch);
   }
+}
+
+// Workers that run go on by the topology that they have: one that lacks those who have not
+// reported yet would end sequences for nothing.
+TEST(MembershipRestart, PublishesNothingThatLacksExpertsBeforeOneLeaseHasPassed) {
+  TestFleet fleet({.first_number = 1000});
+  TestWorker e0 = OldWorker("e0", 3, 0, 2), e1 = OldWorker("e1", 4, 3, 5);
+  fleet.Dial(e0);
+  fleet.Say(e0, 100);
+  EXPECT_EQ(fleet.control.topology(), nullptr);
+  EXPECT_EQ(e0.report.epoch, (Epoch{1, 9})) << "it keeps what it has";
+  EXPECT_EQ(fleet.Last(e0).lease, kLease) << "and its lease";
+  fleet.Dial(e1);
+  fleet.Say(e1, 200);
+  ASSERT_NE(fleet.control.topology(), nullptr) << "all is covered";
+  EXPECT_EQ(fleet.published.size(), 1u);
+  fleet.Hear(e0);
+  EXPECT_EQ(e0.report.epoch, fleet.control.topology()->epoch);
+}
+
+TEST(MembershipRestart, PublishesWhatThereIsAfterOneLease) {
+  TestFleet fleet({.first_number = 1000});
+  TestWorker e0 = OldWorker("e0", 3, 0, 2);
+  fleet.Dial(e0);
+  fleet.Say(e0, 100);
+  fleet.Say(e0, 1900);
+  EXPECT_TRUE(fleet.published.empty());
+  fleet.control.Tick(fleet.At(2000));
+  EXPECT_EQ(fleet.published.size(), 1u);
+  EXPECT_EQ(fleet.uncovered(), kAll / 2);
+}
+
+// It was told what to hold by the control before, and has room for nothing else.
+TEST(MembershipRestart, LeavesALifeThatLoadsWithWhatItLoads) {
+  TestFleet fleet({.first_number = 1000});
+  TestWorker e0 = OldWorker("e0", 3, 0, 5), fresh = ExpertWorkerNamed("e9");
+  e0.report.state = WorkerState::kLoading;
+  std::swap(e0.report.holds, e0.report.loading);
+  for (TestWorker* worker : {&e0, &fresh}) {
+    fleet.Dial(*worker);
+    fleet.Say(*worker, 100);
+  }
+  for (TestWorker* worker : {&e0, &fresh}) fleet.Say(*worker, 1900);
+  fleet.control.Tick(fleet.At(2000));
+  fleet.Hear(e0);
+  fleet.Hear(fresh);
+  EXPECT_EQ(e0.assigned, ExpertSet::Full(kTestGrid));
+  EXPECT_TRUE(fresh.assigned.empty());
+}
+
+// ---- the fleet's model
+
+TestWorker OfOtherModel(TestWorker worker) {
+  worker.report.model.name = "large";
+  worker.report.model.fingerprint = {1, 2};
+  return worker;
+}
+
+TEST(MembershipModel, IsForgottenWithTheLastLiveWorkerThatHasIt) {
+  TestFleet fleet;
+  TestWorker wrong = OfOtherModel(ExpertWorkerNamed("e0")), right = ExpertWorkerNamed("e1");
+  fleet.Join(wrong, 0);
+  const Epoch epoch = fleet.control.topology()->epoch;
+  fleet.Dial(right);
+  fleet.Say(right, 10);
+  EXPECT_THAT(right.fenced, HasSubstr("the fleet serves large"));
+  fleet.Hangup(wrong, 20);
+  TestWorker again = ExpertWorkerNamed("e1");
+  fleet.Join(again, 30);
+  EXPECT_EQ(again.fenced, "");
+  EXPECT_EQ(fleet.uncovered(), 0);
+  EXPECT_EQ(fleet.control.topology()->model.name, "tiny");
+  EXPECT_GT(fleet.control.topology()->epoch, epoch);
+  fleet.Dial(wrong);
+  fleet.Say(wrong, 40);
+  EXPECT_THAT(wrong.fenced, HasSubstr("the fleet serves tiny"));
+}
+
+TEST(MembershipModel, ItsFirstPlacementWaitsForTheInitialWorkersAgain) {
+  TestFleet fleet({.initial_expert_workers = 2});
+  TestWorker w0 = OfOtherModel(ExpertWorkerNamed("w0")),
+             w1 = OfOtherModel(ExpertWorkerNamed("w1")), e0 = ExpertWorkerNamed("e0"),
+             e1 = ExpertWorkerNamed("e1");
+  for (TestWorker* worker : {&w0, &w1}) {
+    fleet.Dial(*worker);
+    fleet.Say(*worker, 0);
+  }
+  for (TestWorker* worker : {&w0, &w1}) fleet.Hangup(*worker, 10);
+  fleet.Dial(e0);
+  fleet.Say(e0, 20);
+  EXPECT_TRUE(e0.assigned.empty());
+  fleet.Dial(e1);
+  fleet.Say(e1, 30);
+  EXPECT_EQ(e1.assigned.size(), kAll / 2);
+}
+
+// A stray worker was the first that a restarted control heard of.
+TEST(MembershipModel, InRecoveryTheRunningFleetsModelOutvotesANewcomers) {
+  TestFleet fleet({.initial_expert_workers = 2, .first_number = 1000});
+  TestWorker stray = OfOtherModel(ExpertWorkerNamed("x0")), e0 = OldWorker("e0", 3, 0, 5);
+  fleet.Dial(stray);
+  fleet.Say(stray, 0);
+  fleet.Dial(e0);
+  fleet.Say(e0, 10);
+  EXPECT_EQ(e0.fenced, "");
+  fleet.Hear(stray);
+  EXPECT_THAT(stray.fenced, HasSubstr("its model large is not the fleet's"));
+  EXPECT_THAT(fleet.Names(), ElementsAre("e0"));
+  fleet.Say(stray, 20);
+  EXPECT_THAT(fleet.Last(stray).fenced, HasSubstr("the fleet serves tiny"));
+}
+
+TEST(MembershipModel, AfterTheFirstPlacementNobodyIsOutvoted) {
+  TestFleet fleet({.first_number = 1000});
+  TestWorker e0 = ExpertWorkerNamed("e0"), stray = OfOtherModel(OldWorker("x0", 3, 0, 5));
+  fleet.Join(e0, 0);
+  fleet.Dial(stray);
+  fleet.Say(stray, 10);
+  EXPECT_THAT(stray.fenced, HasSubstr("the fleet serves tiny"));
+  EXPECT_THAT(fleet.Names(), ElementsAre("e0"));
 }
 
 }  // namespace

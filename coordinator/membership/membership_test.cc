@@ -18,19 +18,19 @@ TEST(Membership, PlacesNothingBeforeTheInitialExpertWorkersHaveJoined) {
   TestFleet fleet({.initial_expert_workers = 2});
   TestWorker a0 = AttentionWorkerNamed("a0"), e0 = ExpertWorkerNamed("e0"),
              e1 = ExpertWorkerNamed("e1");
-  EXPECT_EQ(fleet.control.WaitingFor(fleet.At(0)), "2 expert workers to join");
+  EXPECT_EQ(fleet.control.WaitingFor(), "2 expert workers to join");
   for (TestWorker* worker : {&a0, &e0}) {
     fleet.Dial(*worker);
     fleet.Say(*worker, 10);
   }
   fleet.control.Tick(fleet.At(1000));
   EXPECT_TRUE(e0.assigned.empty()) << "an attention worker does not count";
-  EXPECT_EQ(fleet.control.WaitingFor(fleet.At(1000)), "2 expert workers to join");
+  EXPECT_EQ(fleet.control.WaitingFor(), "2 expert workers to join");
 
   fleet.Dial(e1);
   fleet.Say(e1, 1001);
   fleet.Hear(e0);
-  EXPECT_EQ(fleet.control.WaitingFor(fleet.At(1001)), "");
+  EXPECT_EQ(fleet.control.WaitingFor(), "");
   EXPECT_EQ(e0.assigned.size(), kAll / 2);
   EXPECT_EQ(e1.assigned.size(), kAll / 2);
   ExpertSet both = e0.assigned;
@@ -47,7 +47,7 @@ TEST(Membership, CountsOnlyThoseWhoAreThereAsJoined) {
   fleet.Dial(e1);
   fleet.Say(e1, 2);
   EXPECT_TRUE(e1.assigned.empty());
-  EXPECT_EQ(fleet.control.WaitingFor(fleet.At(2)), "2 expert workers to join");
+  EXPECT_EQ(fleet.control.WaitingFor(), "2 expert workers to join");
 }
 
 TEST(Membership, NamesALifeAtItsFirstReportAndKeepsTheName) {
@@ -188,6 +188,8 @@ TEST(Membership, LosesAWorkerWhoseLeaseRunsOutAndAsksToBeWokenThen) {
   TestFleet fleet;
   TestWorker e0 = ExpertWorkerNamed("e0");
   fleet.Join(e0, 100);
+  EXPECT_EQ(fleet.control.NextWakeup(), fleet.At(0) + kLease) << "recovery ends";
+  fleet.control.Tick(fleet.At(2000));
   EXPECT_EQ(fleet.control.NextWakeup(), fleet.At(100) + kLease);
   fleet.control.Tick(fleet.At(2099));
   EXPECT_EQ(fleet.Record("e0").state, WorkerState::kReady);
@@ -195,7 +197,68 @@ TEST(Membership, LosesAWorkerWhoseLeaseRunsOutAndAsksToBeWokenThen) {
   EXPECT_EQ(fleet.Record("e0").state, WorkerState::kLost);
   EXPECT_EQ(fleet.uncovered(), kAll);
   EXPECT_THAT(fleet.closed, ElementsAre(e0.link)) << "so that it dials again";
+}
+
+TEST(Membership, ForgetsWhoStaysLost) {
+  TestFleet fleet({.forget_lost = Milliseconds(5000)});
+  TestWorker e0 = ExpertWorkerNamed("e0");
+  fleet.Join(e0, 0);
+  fleet.Hangup(e0, 100);
+  fleet.control.Tick(fleet.At(2000));
+  EXPECT_EQ(fleet.control.NextWakeup(), fleet.At(5100));
+  fleet.control.Tick(fleet.At(5099));
+  EXPECT_TRUE(fleet.control.Records().contains("e0"));
+  fleet.control.Tick(fleet.At(5100));
+  EXPECT_THAT(fleet.control.Records(), IsEmpty());
   EXPECT_EQ(fleet.control.NextWakeup(), kNever);
+  fleet.Dial(e0);
+  fleet.Say(e0, 6000);
+  EXPECT_EQ(e0.fenced, "");
+  EXPECT_EQ(fleet.uncovered(), 0) << "it may still come back";
+}
+
+// Control was stopped for ten seconds: it heard nobody, and that tells nothing about them.
+TEST(Membership, DoesNotHoldItsOwnPauseAgainstTheWorkers) {
+  TestFleet fleet;
+  TestWorker e0 = ExpertWorkerNamed("e0");
+  fleet.Join(e0, 0);
+  fleet.Say(e0, 1900);
+  fleet.control.Tick(fleet.At(2000));
+  const Epoch epoch = fleet.control.topology()->epoch;
+  fleet.control.Tick(fleet.At(12000));
+  EXPECT_EQ(fleet.Record("e0").state, WorkerState::kReady);
+  fleet.Say(e0, 12100);
+  EXPECT_EQ(fleet.control.topology()->epoch, epoch);
+  fleet.control.Tick(fleet.At(14100));
+  EXPECT_EQ(fleet.Record("e0").state, WorkerState::kLost) << "now it is its own silence";
+}
+
+TEST(Membership, LosesThoseWhoStaySilentAfterItsPause) {
+  TestFleet fleet;
+  TestWorker e0 = ExpertWorkerNamed("e0");
+  fleet.Join(e0, 0);
+  fleet.control.Tick(fleet.At(12000));
+  fleet.control.Tick(fleet.control.NextWakeup());
+  EXPECT_EQ(fleet.Record("e0").state, WorkerState::kLost);
+}
+
+TEST(Membership, ListsAWorkerOfAnotherClassWithoutWhatOthersAnswerForAndSaysSo) {
+  TestFleet fleet;
+  TestWorker e0 = ExpertWorkerNamed("e0"), other = ExpertWorkerNamed("e1");
+  fleet.Join(e0, 0);
+  fleet.Hangup(e0, 10);
+  other.report.compute_class = {"cpu-amx-bf16", 7};
+  fleet.Join(other, 20);  // it takes what e0 had
+  EXPECT_EQ(fleet.uncovered(), 0);
+  fleet.Dial(e0);
+  fleet.Say(e0, 30);
+  EXPECT_THAT(fleet.Record("e0").note, HasSubstr("not used for layers 1-2: experts 0-5"));
+  EXPECT_THAT(fleet.Record("e0").note, HasSubstr("theirs is cpu-amx-bf16"));
+  EXPECT_EQ(fleet.control.topology()->members[0].holds.size(), 0);
+  EXPECT_EQ(fleet.control.topology()->members[1].holds.size(), kAll);
+  fleet.Hangup(other, 40);
+  EXPECT_EQ(fleet.Record("e0").note, "");
+  EXPECT_EQ(fleet.uncovered(), 0) << "its turn";
 }
 
 TEST(Membership, TakesALifeBackWithWhatItHolds) {
@@ -320,7 +383,7 @@ TEST(Membership, WaitsForNobodyWhenTheModelHasNoRoutedExperts) {
   fleet.Join(a0, 0);
   EXPECT_THAT(fleet.Names(), ElementsAre("a0"));
   EXPECT_EQ(fleet.uncovered(), 0);
-  EXPECT_EQ(fleet.control.WaitingFor(fleet.At(1)), "");
+  EXPECT_EQ(fleet.control.WaitingFor(), "");
 }
 
 TEST(Membership, RefusesAnotherModelByName) {

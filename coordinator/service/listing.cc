@@ -25,6 +25,7 @@ void FillWorker(const WorkerListing& worker, v1::WorkerListing* proto) {
     proto->set_holds_text(report.holds.ToText());
     *proto->mutable_assigned() = ToProto(worker.assigned);
     proto->set_assigned_experts(worker.assigned.size());
+    if (!worker.note.empty()) proto->set_note(worker.note);
   }
   proto->set_loaded_bytes(report.loaded_bytes);
   proto->set_wanted_bytes(report.wanted_bytes);

@@ -31,8 +31,7 @@ void ExpertNode::Start(Time now) { session_.Start(now); }
 void ExpertNode::OnLinkUp(Time now) { session_.OnLinkUp(now); }
 void ExpertNode::OnCommand(const Command& command, Time now) {
   session_.OnCommand(command, now);
-  if (load_running_)
-    session_.Update(now, holds_.empty() ? WorkerState::kLoading : WorkerState::kReady, holds_);
+  TellState(now);
 }
 void ExpertNode::OnLinkDown(const absl::Status& why, Time now) {
   LogInfo("link to control is down: ", why.message());
@@ -80,8 +79,16 @@ void ExpertNode::OnLoaded(Time now) {
   holds_.InsertAll(loading_);
   UpdateProgress();
   LogInfo("ready with ", holds_.size(), " experts");
-  session_.Update(now, WorkerState::kReady, holds_);
   StartLoad();  // what was assigned meanwhile
+  TellState(now);
+}
+
+void ExpertNode::TellState(Time now) {
+  if (holds_.empty() && !load_running_) return;  // JOINING still
+  ExpertSet loading = wanted_;
+  loading.RemoveAll(holds_);
+  session_.Update(now, holds_.empty() ? WorkerState::kLoading : WorkerState::kReady, holds_,
+                  loading);
 }
 
 // ---- peers and their calls

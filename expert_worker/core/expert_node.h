@@ -75,6 +75,7 @@ class ExpertNode final : public WorkerNode, private WorkerSessionHost {
 
   void StartLoad();
   void OnLoaded(Time now);
+  void TellState(Time now);
   void UpdateProgress();
   absl::Status CheckDispatch(const Message& message) const;
   void OnDispatch(ChannelId id, Peer& peer, Message message);
