@@ -146,7 +146,7 @@ void AttentionWorker::Start(RequestId id, GenerateRequest request, GenerationLis
   const bool posted = impl->loop->Post([impl, id, shared, listener](Time now) {
     impl->node->Submit(id, std::move(*shared), listener, now);
   });
-  if (!posted) listener->OnEnd(id, absl::UnavailableError("the worker is stopping"));
+  if (!posted) listener->OnEnd(id, TryAgainLater("the worker is stopping"));
 }
 
 void AttentionWorker::Cancel(RequestId id) {
@@ -156,7 +156,7 @@ void AttentionWorker::Cancel(RequestId id) {
 
 void AttentionWorker::Stop() {
   Impl* impl = impl_.get();
-  const absl::Status why = absl::UnavailableError("the worker is stopping");
+  const absl::Status why = TryAgainLater("the worker is stopping");
   impl->loop->StopAfter([impl, why](Time) {
     if (impl->node != nullptr) impl->node->EndAll(why);
   });

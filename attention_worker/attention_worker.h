@@ -26,7 +26,7 @@ struct AttentionWorkerOptions {
   int32_t max_step_rows = 512;   // rows of one step: decode rows and prefill rows together
   int32_t prefill_chunk = 256;   // prompt rows of one sequence in one step
   int32_t max_sequences = 64;    // running at once
-  int32_t max_waiting = 1024;    // waiting for a place
+  int32_t max_waiting = 1024;    // beyond the max_sequences that may run
   LivenessOptions liveness;
 };
 

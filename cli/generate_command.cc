@@ -56,8 +56,10 @@ class GenerateCommand final : public CliCommand {
 CLI::App* GenerateCommand::Declare(CLI::App& app) {
   CLI::App* command = app.add_subcommand("generate", "Generate from a prompt of token ids");
   auto* where = command->add_option_group("where", "exactly one");
-  where->add_option("--server", flags_.server, "address of a coordinator, e.g. 127.0.0.1:50051");
-  where->add_option("--model", flags_.model, "checkpoint folder: run all roles in this process");
+  CLI::Option* server = where->add_option("--server", flags_.server,
+                                          "address of a coordinator, e.g. 127.0.0.1:50051");
+  CLI::Option* model = where->add_option("--model", flags_.model,
+                                         "checkpoint folder: run all roles in this process");
   where->require_option(1);
   command->add_option("--token-ids", flags_.token_ids, "the prompt: ids like 1,2,3")->required();
   command->add_option("--max-tokens", flags_.max_tokens, "most output tokens")->required();
@@ -74,14 +76,19 @@ CLI::App* GenerateCommand::Declare(CLI::App& app) {
   command
       ->add_option("--wait", flags_.wait,
                    "with --server: seconds to wait for the fleet to be whole first")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::NonNegativeNumber)
+      ->needs(server);
   command->add_option("--dtype", flags_.dtype, "with --model: weights as stored, or widened to f32")
-      ->check(CLI::IsMember({"stored", "f32"}));
+      ->check(CLI::IsMember({"stored", "f32"}))
+      ->needs(model);
   command->add_option("--threads", flags_.threads, "with --model: compute threads; 0: all cores")
-      ->check(CLI::Range(0, 1024));
+      ->check(CLI::Range(0, 1024))
+      ->needs(model);
   command->add_option("--expert-workers", flags_.expert_workers, "with --model: how many")
-      ->check(CLI::Range(1, 64));
-  command->add_option("--isa", flags_.isa, "with --model: auto, scalar, avx2 or avx512");
+      ->check(CLI::Range(1, 64))
+      ->needs(model);
+  command->add_option("--isa", flags_.isa, "with --model: auto, scalar, avx2 or avx512")
+      ->needs(model);
   return command;
 }
 

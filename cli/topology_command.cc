@@ -70,9 +70,9 @@ void Print(const v1::GetTopologyResponse& fleet) {
       {"WORKER", "ROLE", "STATE", "LIFE", "ADDRESS", "EPOCH", "CLASS", "THREADS", "WORK"}};
   for (const v1::WorkerListing& worker : fleet.workers()) rows.push_back(RowOf(worker));
   PrintTable(rows);
-  std::string missing;
-  std::printf("%s\n", IsWhole(fleet, &missing) ? "whole: every expert is covered"
-                                               : absl::StrCat("not whole: ", missing).c_str());
+  std::printf("%s\n", fleet.missing().empty()
+                          ? "whole: every expert is covered"
+                          : absl::StrCat("not whole: ", fleet.missing()).c_str());
 }
 
 class TopologyCommand final : public CliCommand {

@@ -17,27 +17,7 @@ namespace {
 constexpr std::chrono::seconds kTopologyPatience{5};
 constexpr std::chrono::milliseconds kPollPeriod{100};
 
-std::string Missing(const v1::GetTopologyResponse& fleet) {
-  if (!fleet.waiting_for().empty()) return fleet.waiting_for();
-  if (fleet.topology().epoch().term() == 0) return "no topology has been published yet";
-  if (fleet.uncovered_experts() > 0) {
-    return absl::StrCat("no READY expert worker holds ", fleet.uncovered_text());
-  }
-  const auto serves = [](const v1::WorkerListing& worker) {
-    return worker.role() == v1::WORKER_ROLE_ATTENTION && worker.state() == v1::WORKER_STATE_READY;
-  };
-  const bool any = std::any_of(fleet.workers().begin(), fleet.workers().end(), serves);
-  return any ? "" : "no attention worker is READY";
-}
-
 }  // namespace
-
-bool IsWhole(const v1::GetTopologyResponse& fleet, std::string* missing) {
-  std::string why = Missing(fleet);
-  const bool whole = why.empty();
-  if (missing != nullptr) *missing = std::move(why);
-  return whole;
-}
 
 Client::Client(const std::string& address) {
   const std::shared_ptr<grpc::Channel> channel = DialInsecure(address);
@@ -89,7 +69,8 @@ absl::Status Client::WaitUntilWhole(Duration patience) {
   for (;;) {
     auto fleet = GetTopology(std::min(deadline, Now() + kTopologyPatience));
     const absl::StatusCode code = fleet.status().code();
-    if (fleet.ok() && IsWhole(*fleet, &missing)) return absl::OkStatus();
+    if (fleet.ok() && fleet->missing().empty()) return absl::OkStatus();
+    if (fleet.ok()) missing = fleet->missing();
     // What the fleet said last tells more than that the time is up.
     if (!fleet.ok() && (missing.empty() || code == absl::StatusCode::kUnavailable)) {
       missing = std::string(fleet.status().message());

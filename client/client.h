@@ -29,9 +29,8 @@ class Client {
   // The fleet as control sees it. Waits at most 5 s.
   absl::StatusOr<v1::GetTopologyResponse> GetTopology();
 
-  // Until requests can be served (IsWhole), asking every 100 ms; a coordinator that is not there
-  // yet is waited for too.
-  // Errors  DEADLINE_EXCEEDED after `patience`: what is missing.
+  // Until nothing is missing to serve requests, asking every 100 ms; a coordinator that is not
+  // there yet is waited for too. Errors  DEADLINE_EXCEEDED after `patience`: what is missing.
   absl::Status WaitUntilWhole(Duration patience);
 
  private:
@@ -40,9 +39,5 @@ class Client {
   std::unique_ptr<v1::Generation::Stub> generation_;
   std::unique_ptr<v1::Admin::Stub> admin_;
 };
-
-// Whether the fleet can serve: a placement, every expert covered, an attention worker READY. If
-// not, `missing` (may be null) says in words what it lacks.
-bool IsWhole(const v1::GetTopologyResponse& fleet, std::string* missing);
 
 }  // namespace expertmesh

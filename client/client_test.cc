@@ -123,7 +123,7 @@ TEST_F(ClientTest, TheDeadlineOfTheRequestHolds) {
 }
 
 TEST_F(ClientTest, WaitsUntilTheFleetIsWholeOrSaysWhatIsMissing) {
-  admin.fleet.Change([](auto& fleet) { fleet.set_waiting_for("1 more expert worker"); });
+  admin.fleet.Change([](auto& fleet) { fleet.set_missing("1 more expert worker"); });
   const absl::Status missing = client->WaitUntilWhole(std::chrono::milliseconds(1500));
   EXPECT_EQ(missing.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(std::string(missing.message()), HasSubstr("1 more expert worker"));
@@ -138,22 +138,6 @@ TEST(Client, AServerThatIsNotThereIsUnavailable) {
             absl::StatusCode::kUnavailable);
   EXPECT_EQ(client.WaitUntilWhole(std::chrono::milliseconds(1)).code(),
             absl::StatusCode::kDeadlineExceeded);
-}
-
-TEST(IsWhole, SaysInWordsWhatIsMissing) {
-  const auto missing = [](const v1::GetTopologyResponse& fleet) {
-    std::string text;
-    return IsWhole(fleet, &text) ? "" : text;
-  };
-  v1::GetTopologyResponse fleet = WholeFleet();
-  EXPECT_EQ(missing(fleet), "");
-  fleet.set_uncovered_experts(2);
-  fleet.set_uncovered_text("layer 1: experts 0-1");
-  EXPECT_THAT(missing(fleet), HasSubstr("layer 1: experts 0-1"));
-  fleet = WholeFleet();
-  fleet.mutable_workers(0)->set_state(v1::WORKER_STATE_LOST);
-  EXPECT_THAT(missing(fleet), HasSubstr("attention worker"));
-  EXPECT_FALSE(IsWhole(v1::GetTopologyResponse(), nullptr));
 }
 
 }  // namespace

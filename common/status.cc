@@ -11,6 +11,10 @@ constexpr absl::string_view kRetryPayload = "expertmesh/retry-after-ms";
 
 }  // namespace
 
+absl::Status TryAgainLater(absl::string_view why) {
+  return WithRetryAfter(absl::UnavailableError(why), kRetryHint);
+}
+
 absl::Status WithRetryAfter(absl::Status status, std::chrono::milliseconds delay) {
   status.SetPayload(kRetryPayload, absl::Cord(absl::StrCat(delay.count())));
   return status;

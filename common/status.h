@@ -28,6 +28,10 @@ namespace expertmesh {
 // The status with "try again after this long" attached; rpc/ sends it as google.rpc.RetryInfo.
 absl::Status WithRetryAfter(absl::Status status, std::chrono::milliseconds delay);
 
+// UNAVAILABLE for a moment: with the hint that our clients get, kRetryHint.
+inline constexpr std::chrono::milliseconds kRetryHint{1000};
+absl::Status TryAgainLater(absl::string_view why);
+
 // The hint of WithRetryAfter; nullopt where there is none.
 std::optional<std::chrono::milliseconds> RetryAfter(const absl::Status& status);
 

@@ -7,7 +7,9 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/mutex.h"
+#include "common/status.h"
 #include "common/task_loop.h"
 #include "coordinator/front_door/front_door.h"
 #include "coordinator/membership/membership.h"
@@ -127,13 +129,29 @@ void Coordinator::Start(RequestId id, GenerateRequest request, GenerationListene
   auto shared = std::make_shared<GenerateRequest>(std::move(request));
   const bool posted = impl->door_loop.Post(
       [impl, id, shared, listener](Time) { impl->door->Start(id, std::move(*shared), listener); });
-  if (!posted) listener->OnEnd(id, absl::UnavailableError("the front door is shutting down"));
+  if (!posted) listener->OnEnd(id, TryAgainLater("the front door is shutting down"));
 }
 
 void Coordinator::Cancel(RequestId id) {
   Impl* impl = impl_.get();
   impl->door_loop.Post([impl, id](Time) { impl->door->Cancel(id); });
 }
+
+namespace {
+
+std::string Missing(const FleetListing& listing, const std::string& waiting_for) {
+  if (!waiting_for.empty()) return absl::StrCat("control waits for ", waiting_for);
+  if (listing.topology.epoch == Epoch{}) return "no topology has been published yet";
+  if (!listing.uncovered.empty()) {
+    return absl::StrCat("no READY expert worker holds ", listing.uncovered.ToText());
+  }
+  const bool serves =
+      std::any_of(listing.topology.members.begin(), listing.topology.members.end(),
+                  [](const Member& member) { return member.role == WorkerRole::kAttention; });
+  return serves ? "" : "no attention worker is READY";
+}
+
+}  // namespace
 
 FleetListing Coordinator::Impl::ListNow() const {
   FleetListing listing;
@@ -149,7 +167,7 @@ FleetListing Coordinator::Impl::ListNow() const {
   std::stable_sort(
       listing.workers.begin(), listing.workers.end(),
       [](const WorkerListing& a, const WorkerListing& b) { return a.report.role < b.report.role; });
-  listing.waiting_for = membership->WaitingFor();
+  listing.missing = Missing(listing, membership->WaitingFor());
   return listing;
 }
 
@@ -170,9 +188,8 @@ void Coordinator::Drain() {
 void Coordinator::Stop() {
   Impl* impl = impl_.get();
   impl->control_loop.Stop();
-  impl->door_loop.Stop([impl](Time) {
-    impl->door->EndAll(absl::UnavailableError("the front door is shutting down"));
-  });
+  impl->door_loop.Stop(
+      [impl](Time) { impl->door->EndAll(TryAgainLater("the front door is shutting down")); });
 }
 
 }  // namespace expertmesh

@@ -37,7 +37,7 @@ struct FleetListing {
   Topology topology;
   ExpertSet uncovered;
   std::vector<WorkerListing> workers;  // by role, then name; also the LOST ones
-  std::string waiting_for;             // why there is no placement yet; empty when there is
+  std::string missing;                 // what keeps the fleet from serving; empty: it serves
 };
 
 // Makes the port to an attention worker, by the address that it reported. Called on the front

@@ -210,13 +210,13 @@ TEST_F(CoordinatorTest, AnswersEveryWorkerOnItsOwnLink) {
 }
 
 TEST_F(CoordinatorTest, ListsTheWholeFleet) {
-  EXPECT_EQ(coordinator_.List().waiting_for, "1 expert workers to join");
+  EXPECT_EQ(coordinator_.List().missing, "control waits for 1 expert workers to join");
   Join(1, "e1", WorkerRole::kExpert);
   Join(2, "z0", WorkerRole::kAttention);
   Join(3, "e0", WorkerRole::kExpert);
   coordinator_.OnLinkClosed(3);
   const FleetListing listing = coordinator_.List();
-  EXPECT_EQ(listing.waiting_for, "");
+  EXPECT_EQ(listing.missing, "");
   EXPECT_TRUE(listing.uncovered.empty());
   std::vector<std::string> names;
   for (const WorkerListing& worker : listing.workers) {

@@ -1,6 +1,7 @@
 #include "generation/request.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/status.h"
 
 namespace expertmesh {
 namespace {
@@ -16,37 +17,46 @@ absl::Status CheckIds(absl::string_view field, const std::vector<int32_t>& ids,
   return absl::OkStatus();
 }
 
+template <typename... Parts>
+absl::Status Refuse(const Parts&... parts) {
+  return absl::InvalidArgumentError(absl::StrCat(parts...));
+}
+
 }  // namespace
 
-absl::Status ValidateRequest(const GenerateRequest& request, const RequestLimits& limits) {
-  const auto refuse = [](auto... parts) {
-    return absl::InvalidArgumentError(absl::StrCat(parts...));
-  };
+absl::Status ValidateShape(const GenerateRequest& request) {
   if (request.request_id.size() > kMaxRequestIdBytes) {
-    return refuse("request_id has ", request.request_id.size(), " bytes; at most ",
+    return Refuse("request_id has ", request.request_id.size(), " bytes; at most ",
                   kMaxRequestIdBytes);
   }
-  if (request.prompt.empty()) return refuse("token_ids is empty; a prompt has at least one token");
+  if (request.prompt.empty()) return Refuse("token_ids is empty; a prompt has at least one token");
   if (request.max_tokens < 1) {
-    return refuse("max_tokens is ", request.max_tokens, "; it is at least 1");
+    return Refuse("max_tokens is ", request.max_tokens, "; it is at least 1");
   }
+  if (request.stop_token_ids.size() > kMaxStopTokenIds) {
+    return Refuse("stop_token_ids has ", request.stop_token_ids.size(), " entries; at most ",
+                  kMaxStopTokenIds);
+  }
+  if (request.top_logprobs < 0 || request.top_logprobs > kMaxTopLogprobs) {
+    return Refuse("top_logprobs is ", request.top_logprobs, "; it goes from 0 to ",
+                  kMaxTopLogprobs);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateRequest(const GenerateRequest& request, const RequestLimits& limits) {
+  RETURN_IF_ERROR(ValidateShape(request));
   const int64_t total = static_cast<int64_t>(request.prompt.size()) + request.max_tokens;
   if (total > limits.max_context) {
-    return refuse("token_ids has ", request.prompt.size(), " tokens and max_tokens is ",
+    return Refuse("token_ids has ", request.prompt.size(), " tokens and max_tokens is ",
                   request.max_tokens, ": together ", total, "; the context holds ",
                   limits.max_context);
   }
-  if (request.stop_token_ids.size() > kMaxStopTokenIds) {
-    return refuse("stop_token_ids has ", request.stop_token_ids.size(), " entries; at most ",
-                  kMaxStopTokenIds);
+  if (request.top_logprobs > limits.vocabulary) {
+    return Refuse("top_logprobs is ", request.top_logprobs, "; it goes from 0 to ",
+                  limits.vocabulary);
   }
-  const int32_t top_bound = std::min(kMaxTopLogprobs, limits.vocabulary);
-  if (request.top_logprobs < 0 || request.top_logprobs > top_bound) {
-    return refuse("top_logprobs is ", request.top_logprobs, "; it goes from 0 to ", top_bound);
-  }
-  if (absl::Status ids = CheckIds("token_ids", request.prompt, limits.vocabulary); !ids.ok()) {
-    return ids;
-  }
+  RETURN_IF_ERROR(CheckIds("token_ids", request.prompt, limits.vocabulary));
   return CheckIds("stop_token_ids", request.stop_token_ids, limits.vocabulary);
 }
 

@@ -38,7 +38,9 @@ inline constexpr int32_t kMaxTopLogprobs = 1024;
 inline constexpr int32_t kMaxStopTokenIds = 64;
 inline constexpr int32_t kMaxRequestIdBytes = 128;
 
-// OK, or INVALID_ARGUMENT with the field, the value and the bound.
+// OK, or INVALID_ARGUMENT with the field, the value and the bound. ValidateShape looks at what does
+// not depend on the model, ValidateRequest at everything.
+absl::Status ValidateShape(const GenerateRequest& request);
 absl::Status ValidateRequest(const GenerateRequest& request, const RequestLimits& limits);
 
 }  // namespace expertmesh

@@ -11,27 +11,6 @@ absl::Status Refuse(const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(parts...));
 }
 
-// What both requests share once it is plain values: bounds that do not depend on the model.
-absl::Status CheckShape(const GenerateRequest& request) {
-  if (request.request_id.size() > kMaxRequestIdBytes) {
-    return Refuse("request_id has ", request.request_id.size(), " bytes; at most ",
-                  kMaxRequestIdBytes);
-  }
-  if (request.prompt.empty()) return Refuse("token_ids is empty; a prompt has at least one token");
-  if (request.max_tokens < 1) {
-    return Refuse("max_tokens is ", request.max_tokens, "; it is at least 1");
-  }
-  if (request.stop_token_ids.size() > kMaxStopTokenIds) {
-    return Refuse("stop_token_ids has ", request.stop_token_ids.size(), " entries; at most ",
-                  kMaxStopTokenIds);
-  }
-  if (request.top_logprobs < 0 || request.top_logprobs > kMaxTopLogprobs) {
-    return Refuse("top_logprobs is ", request.top_logprobs, "; it goes from 0 to ",
-                  kMaxTopLogprobs);
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<FinishReason> FromProto(v1::FinishReason reason) {
   switch (reason) {
     case v1::FINISH_REASON_STOP:
@@ -144,7 +123,7 @@ absl::StatusOr<GenerateRequest> FromProto(const v1::GenerateRequest& proto) {
   request.logprobs = output.logprobs() || output.top_logprobs() > 0;
   request.top_logprobs = output.top_logprobs();
   request.prompt_logprobs = output.prompt_logprobs();
-  RETURN_IF_ERROR(CheckShape(request));
+  RETURN_IF_ERROR(ValidateShape(request));
   return request;
 }
 
@@ -180,7 +159,7 @@ absl::StatusOr<GenerateRequest> FromProto(const v1::AttentionGenerateRequest& pr
   request.logprobs = proto.logprobs();
   request.top_logprobs = proto.top_logprobs();
   request.prompt_logprobs = proto.prompt_logprobs();
-  RETURN_IF_ERROR(CheckShape(request));
+  RETURN_IF_ERROR(ValidateShape(request));
   return request;
 }
 

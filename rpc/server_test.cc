@@ -40,7 +40,7 @@ class SlowAdmin final : public v1::Admin::CallbackService {
     };
     auto* reactor = new Reactor(hold);
     if (!hold) {
-      response->set_waiting_for(std::string(answer_bytes, 'x'));
+      response->set_missing(std::string(answer_bytes, 'x'));
       reactor->Finish(grpc::Status::OK);
     }
     seen.Change([](Seen& seen) { ++seen.calls; });

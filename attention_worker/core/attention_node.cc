@@ -1,6 +1,7 @@
 #include "attention_worker/core/attention_node.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
@@ -8,8 +9,6 @@
 
 namespace expertmesh {
 namespace {
-
-constexpr std::chrono::milliseconds kRetryHint{1000};
 
 DispatcherOptions ForDispatcher(const AttentionNodeOptions& options, const ModelShape& shape) {
   DispatcherOptions out;
@@ -33,8 +32,9 @@ AttentionNode::AttentionNode(AttentionNodeOptions options, LayerCompute* compute
       transport_(transport),
       host_(host),
       session_(options_.identity, this),
-      dispatcher_(ForDispatcher(options_, compute->shape()), transport, host,
-                  [this](int32_t row, const absl::Status& why) { FaultRow(row, why); }),
+      dispatcher_(
+          ForDispatcher(options_, compute->shape()), transport, host,
+          [this](int32_t row, const absl::Status& why) { EndRunning(*row_sequence_[row], why); }),
       step_(compute, &dispatcher_, kFirstStepToken),
       pool_(compute->shape().blocks) {}
 
@@ -84,6 +84,11 @@ void AttentionNode::LeaseChanged(bool held) { LogInfo(held ? "lease granted" : "
 
 void AttentionNode::AdoptTopology(std::shared_ptr<const Topology> topology) {
   LogInfo("topology ", ToString(topology->epoch), "; uncovered: ", Uncovered(*topology).ToText());
+  if (classes_.Update(*topology)) {
+    const absl::Status why =
+        TryAgainLater("experts are now held by workers of another compute class");
+    for (SequencePtr& sequence : running_) EndRunning(*sequence, why);
+  }
   dispatcher_.AdoptTopology(std::move(topology), now_);
 }
 
@@ -96,7 +101,7 @@ void AttentionNode::AdoptIncarnation(Incarnation incarnation) {
 
 void AttentionNode::Fenced(const std::string& why) {
   const absl::Status status = absl::AbortedError(absl::StrCat("fenced: ", why));
-  EndAll(WithRetryAfter(absl::UnavailableError(status.message()), kRetryHint));
+  EndAll(TryAgainLater(status.message()));
   host_->Exit(status);
 }
 
@@ -122,13 +127,13 @@ void AttentionNode::OnComputed(uint64_t token, Time now) {
 
 absl::Status AttentionNode::CheckSubmit(const GenerateRequest& request) const {
   RETURN_IF_ERROR(ValidateRequest(request, options_.limits));
-  if (ended_) return absl::UnavailableError("this worker is stopping");
-  if (!ready_) {
-    return WithRetryAfter(absl::UnavailableError("weights are still loading"), kRetryHint);
-  }
-  if (waiting_.size() >= static_cast<size_t>(options_.max_waiting)) {
-    return WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat(
-                              waiting_.size(), " requests wait; at most ", options_.max_waiting)),
+  if (ended_) return TryAgainLater("this worker is stopping");
+  if (!ready_) return TryAgainLater("weights are still loading");
+  const size_t most = static_cast<size_t>(options_.max_sequences) + options_.max_waiting;
+  if (sequences() >= most) {
+    return WithRetryAfter(absl::ResourceExhaustedError(
+                              absl::StrCat(sequences(), " requests run or wait; at most ", most,
+                                           " (--max-sequences and --max-waiting together)")),
                           kRetryHint);
   }
   return absl::OkStatus();
@@ -153,44 +158,34 @@ void AttentionNode::Cancel(RequestId id) {
   const absl::Status cancelled = absl::CancelledError("cancelled by the client");
   for (auto it = waiting_.begin(); it != waiting_.end(); ++it) {
     if ((*it)->id != id) continue;
-    Finish(**it, cancelled);
+    (*it)->listener->OnEnd(id, cancelled);
     waiting_.erase(it);
     return;
   }
   for (SequencePtr& sequence : running_) {
-    if (sequence->id == id) return FaultRunning(*sequence, cancelled);
+    if (sequence->id == id) return EndRunning(*sequence, cancelled);
   }
 }
 
 void AttentionNode::EndAll(const absl::Status& why) {
-  if (ended_) return;  // fenced, then stopped: ended_running_ stays
+  if (ended_) return;
   ended_ = true;
-  for (SequencePtr& sequence : waiting_) Finish(*sequence, why);
+  for (SequencePtr& sequence : waiting_) sequence->listener->OnEnd(sequence->id, why);
   waiting_.clear();
-  for (SequencePtr& sequence : running_) {
-    Finish(*sequence, sequence->fault.ok() ? why : sequence->fault);
+  for (SequencePtr& sequence : running_) {  // they stay: a step may still name them
+    EndRunning(*sequence, why);
+    pool_.Give(sequence->blocks);  // nobody takes them any more
   }
-  ended_running_ = std::move(running_);
-  running_.clear();
 }
 
-void AttentionNode::FaultRow(int32_t row, const absl::Status& why) {
-  FaultRunning(*row_sequence_[row], why);
-}
-
-// It leaves the batch when the step that runs is over; until then its rows ask no expert.
-void AttentionNode::FaultRunning(Sequence& sequence, const absl::Status& why) {
-  if (!sequence.fault.ok()) return;
-  sequence.fault = why;
+void AttentionNode::EndRunning(Sequence& sequence, const absl::Status& why) {
+  if (sequence.ended) return;
+  sequence.ended = true;
+  sequence.listener->OnEnd(sequence.id, why);
   if (step_.idle()) return;
   for (size_t row = 0; row < row_sequence_.size(); ++row) {
     if (row_sequence_[row] == &sequence) step_.Skip(static_cast<int32_t>(row));
   }
-}
-
-void AttentionNode::Finish(Sequence& sequence, const absl::Status& status) {
-  pool_.Give(sequence.blocks);
-  sequence.listener->OnEnd(sequence.id, status);
 }
 
 // ---- time
@@ -204,7 +199,7 @@ void AttentionNode::Tick(Time now) {
   EndExpired(now);
   while (step_.Advance(now)) Commit();
   if (step_.idle()) {
-    EndFinished();
+    RemoveEnded();
     Admit(now);
     if (!running_.empty()) StartStep();
   }
@@ -220,7 +215,7 @@ Time AttentionNode::NextWakeup() const {
     if (!MayAdmit()) wake = std::min(wake, PatienceEnds(*sequence));
   }
   for (const SequencePtr& sequence : running_) {
-    if (sequence->fault.ok()) wake = std::min(wake, sequence->request.deadline);
+    if (!sequence->ended) wake = std::min(wake, sequence->request.deadline);
   }
   return wake;
 }
@@ -228,7 +223,7 @@ Time AttentionNode::NextWakeup() const {
 void AttentionNode::EndExpired(Time now) {
   const absl::Status expired = absl::DeadlineExceededError("the request's deadline passed");
   for (SequencePtr& sequence : running_) {
-    if (now >= sequence->request.deadline) FaultRunning(*sequence, expired);
+    if (now >= sequence->request.deadline) EndRunning(*sequence, expired);
   }
   const bool may_admit = MayAdmit();
   if (may_admit) {
@@ -238,14 +233,13 @@ void AttentionNode::EndExpired(Time now) {
   }
   std::erase_if(waiting_, [&](SequencePtr& sequence) {
     if (now >= sequence->request.deadline) {
-      Finish(*sequence, expired);
+      sequence->listener->OnEnd(sequence->id, expired);
       return true;
     }
     if (may_admit || now < PatienceEnds(*sequence)) return false;
-    Finish(*sequence, WithRetryAfter(absl::UnavailableError(session_.lease_held()
-                                                                ? dispatcher_.UnreachableText()
-                                                                : "no lease from control"),
-                                     kRetryHint));
+    const std::string missing =
+        session_.lease_held() ? dispatcher_.UnreachableText() : "no lease from control";
+    sequence->listener->OnEnd(sequence->id, TryAgainLater(missing));
     return true;
   });
 }
@@ -324,20 +318,24 @@ void AttentionNode::Commit() {
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const int32_t row = plan.outputs[i].row;
     Sequence& sequence = *row_sequence_[row];
-    if (sequence.fault.ok()) TakeOutput(sequence, row, compute_->output(i));
+    if (!sequence.ended) TakeOutput(sequence, row, compute_->output(i));
   }
   for (const SequencePtr& sequence : running_) {
     Delta& delta = sequence->delta;
-    if (!sequence->fault.ok() || delta.tokens.empty()) continue;
+    if (sequence->ended || delta.tokens.empty()) continue;
     delta.usage = {static_cast<int32_t>(sequence->request.prompt.size()),
                    sequence->rule.output_tokens()};
     const FinishReason finish = delta.finish;
     sequence->listener->OnDelta(sequence->id, std::move(delta));
-    sequence->delta = Delta{.finish = finish};
+    delta = Delta();
+    if (finish != FinishReason::kNone) EndRunning(*sequence, absl::OkStatus());
   }
 }
 
 void AttentionNode::TakeOutput(Sequence& sequence, int32_t row, const StepOutput& output) {
+  if (!std::isfinite(output.logprob) || !std::isfinite(output.target_logprob)) {
+    return EndRunning(sequence, absl::InternalError("the model's logits are not finite"));
+  }
   const int32_t next = step_.plan().positions[row] + 1;
   if (next < static_cast<int32_t>(sequence.request.prompt.size())) {
     sequence.prompt_logprobs.push_back(output.target_logprob);
@@ -354,15 +352,10 @@ void AttentionNode::TakeOutput(Sequence& sequence, int32_t row, const StepOutput
   delta.stop_token_id = sequence.rule.stop_token_id();
 }
 
-void AttentionNode::EndFinished() {
+void AttentionNode::RemoveEnded() {
   std::erase_if(running_, [&](SequencePtr& sequence) {
-    if (!sequence->fault.ok()) {
-      Finish(*sequence, sequence->fault);
-      return true;
-    }
-    if (sequence->delta.finish == FinishReason::kNone) return false;
-    Finish(*sequence, absl::OkStatus());
-    return true;
+    if (sequence->ended) pool_.Give(sequence->blocks);
+    return sequence->ended;
   });
 }
 

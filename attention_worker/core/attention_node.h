@@ -10,6 +10,7 @@
 
 #include "attention_worker/core/cache/block_pool.h"
 #include "attention_worker/core/experts/dispatcher.h"
+#include "attention_worker/core/experts/expert_classes.h"
 #include "attention_worker/core/layer_compute.h"
 #include "attention_worker/core/scheduler/scheduler.h"
 #include "attention_worker/core/step.h"
@@ -26,7 +27,7 @@ struct AttentionNodeOptions {
   RequestLimits limits;
   SchedulerLimits scheduler;
   int32_t max_sequences = 64;
-  int32_t max_waiting = 1024;
+  int32_t max_waiting = 1024;  // beyond the max_sequences that may run
   DType wire_dtype = DType::kF32;
   LivenessOptions liveness;
   // How long a request may wait for an expert that no worker holds, or for a lease.
@@ -40,7 +41,9 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
                 ControlLinkListener* listener, Transport* transport, NodeHost* host);
   ~AttentionNode() override;
 
-  // Requests. OnDelta and OnEnd come from inside these calls and from Tick.
+  // Requests. OnDelta comes from inside Tick; OnEnd also from inside these calls and the events. A
+  // request that fails or is cancelled ends at once; if it runs, its blocks and its place are free
+  // when the step that names it is over.
   void Submit(RequestId id, GenerateRequest request, GenerationListener* listener, Time now);
   void Cancel(RequestId id);
   // Ends every request with `why`, and refuses what comes: this life of the worker is over.
@@ -62,7 +65,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   int32_t used_blocks() const { return pool_.used_blocks(); }
   size_t calls_out() const { return dispatcher_.calls_out(); }
   bool serving() const { return ready_ && !ended_ && MayAdmit(); }
-  size_t sequences() const { return running_.size() + waiting_.size(); }
+  size_t sequences() const { return ended_ ? 0 : running_.size() + waiting_.size(); }
 
  private:
   struct Sequence {
@@ -75,7 +78,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
     int32_t cached = 0;           // positions in the latent cache
     std::vector<int32_t> blocks;
     std::vector<float> prompt_logprobs;
-    absl::Status fault;  // ended by it at the next commit
+    bool ended = false;  // OnEnd was called; it leaves the batch when no step names it
     Delta delta;         // of the step that is committed
   };
   using SequencePtr = std::unique_ptr<Sequence>;
@@ -91,8 +94,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   void OnLoaded(Time now);
   void UpdateProgress();
   absl::Status CheckSubmit(const GenerateRequest& request) const;
-  void FaultRow(int32_t row, const absl::Status& why);
-  void FaultRunning(Sequence& sequence, const absl::Status& why);
+  void EndRunning(Sequence& sequence, const absl::Status& why);
   void EndExpired(Time now);
   void Admit(Time now);
   bool MayAdmit() const;
@@ -101,8 +103,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   void PlanRows(Sequence& sequence, const RowRange& range);
   void Commit();
   void TakeOutput(Sequence& sequence, int32_t row, const StepOutput& output);
-  void EndFinished();
-  void Finish(Sequence& sequence, const absl::Status& status);
+  void RemoveEnded();
 
   static constexpr uint64_t kLoadToken = 1;
   static constexpr uint64_t kFirstStepToken = 16;
@@ -115,6 +116,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   NodeHost* host_;
   WorkerSession session_;
   Dispatcher dispatcher_;
+  ExpertClasses classes_;
   StepMachine step_;
   BlockPool pool_;
   bool ready_ = false;
@@ -122,10 +124,9 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   Time now_{};                   // of the event that is handled: for the session's callbacks
   Time blocked_since_ = kNever;  // nothing may be admitted since then; kNever: it may
   std::deque<SequencePtr> waiting_;
-  std::vector<SequencePtr> running_;        // in order of admission
-  std::vector<SequencePtr> ended_running_;  // a step may still name them
-  std::vector<Sequence*> row_sequence_;     // of the step's rows
-  std::vector<Progress> progress_;          // scratch of StartStep
+  std::vector<SequencePtr> running_;     // in order of admission
+  std::vector<Sequence*> row_sequence_;  // of the step's rows
+  std::vector<Progress> progress_;       // scratch of StartStep
   std::vector<RowRange> ranges_;
 };
 

@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "attention_worker/core/test_node.h"
 #include "common/status.h"
 
@@ -59,10 +62,21 @@ TEST(AttentionNodeRefusal, SaysWhenTheQueueIsFull) {
   rig.Submit(0, rig.Request(kPrompt, 2), clients[0]);
   rig.Round(0);  // it runs
   for (int i = 1; i < 4; ++i) rig.Submit(i, rig.Request(kPrompt, 2), clients[i]);
-  ExpectEnd(clients[3], absl::StatusCode::kResourceExhausted, "2 requests wait; at most 2");
+  ExpectEnd(clients[3], absl::StatusCode::kResourceExhausted,
+            "3 requests run or wait; at most 3 (--max-sequences and --max-waiting together)");
   EXPECT_TRUE(RetryAfter(clients[3].ends[0]).has_value());
   rig.Settle(0);
   for (int i = 0; i < 3; ++i) ExpectServed(clients[i], 2);
+}
+
+TEST(AttentionNodeRefusal, WithNoQueueTakesWhatCanRun) {
+  NodeRig rig({.max_sequences = 2, .max_waiting = 0});
+  rig.Serve();
+  std::vector<TestClient> clients(3);
+  for (int i = 0; i < 3; ++i) rig.Submit(i, rig.Request(kPrompt, 2), clients[i]);
+  ExpectEnd(clients[2], absl::StatusCode::kResourceExhausted, "2 requests run or wait; at most 2");
+  rig.Settle(0);
+  for (int i = 0; i < 2; ++i) ExpectServed(clients[i], 2);
 }
 
 // ---- waits that end
@@ -234,7 +248,7 @@ TEST(AttentionNodeCancel, EndsARequestThatWaitsAtOnce) {
   ExpectServed(running, 3);
 }
 
-TEST(AttentionNodeCancel, EndsARequestThatRunsWithTheStepAndGivesItsBlocksBack) {
+TEST(AttentionNodeCancel, EndsARequestThatRunsAtOnceAndGivesItsBlocksBackWithTheStep) {
   NodeRig rig;
   rig.Serve();
   TestClient client, other;
@@ -243,6 +257,8 @@ TEST(AttentionNodeCancel, EndsARequestThatRunsWithTheStepAndGivesItsBlocksBack) 
   ASSERT_TRUE(rig.RunUntil(client, 3));
   const size_t streamed = client.ids.size();
   rig.node.Cancel(1);
+  ExpectEnd(client, absl::StatusCode::kCancelled, "by the client");
+  EXPECT_EQ(rig.node.sequences(), 2u) << "the step that runs still names it";
   rig.node.Cancel(1);
   rig.Settle(0);
   ExpectEnd(client, absl::StatusCode::kCancelled, "by the client");
@@ -280,7 +296,7 @@ TEST(AttentionNodeCancel, AsksNoExpertForRowsOfACancelledRequestAnyMore) {
   for (const auto& channel : rig.transport.channels) before += channel->dispatches.size();
   ASSERT_GT(before, 0u);
   rig.node.Cancel(1);
-  EXPECT_FALSE(client.ended()) << "the step that runs still names it";
+  ExpectEnd(client, absl::StatusCode::kCancelled, "by the client");
   rig.answering = true;
   rig.Round(0);  // answered
   rig.Round(0);  // layer 2 is sent
@@ -309,7 +325,10 @@ TEST(AttentionNodeLoss, EndsOnlyThoseWhoseRowsWereLostByName) {
   const SentMessage dispatch = rig.transport.To("e1")->dispatches.back();
   rig.Close("e1", 1);
   rig.Settle(1);
-  for (const TestClient& client : clients) EXPECT_FALSE(client.ended()) << "the step still runs";
+  const auto ended = [&] {
+    return std::count_if(clients.begin(), clients.end(), [](auto& c) { return c.ended(); });
+  };
+  EXPECT_EQ(ended(), static_cast<int64_t>(dispatch.header.rows)) << "at once; the step still runs";
   rig.answering = true;
   rig.Settle(2);
   int lost = 0;
@@ -343,6 +362,44 @@ TEST(AttentionNodeLoss, ServesAgainWhenTheExpertsAreBack) {
   rig.Open("e1", 210);
   rig.Settle(210);
   ExpectServed(next, 3);
+}
+
+// ---- what is no number, and what is of another arithmetic
+
+TEST(AttentionNodeLogits, ThatAreNotFiniteEndTheirSequenceAlone) {
+  for (const float poison : {NAN, INFINITY, -INFINITY}) {
+    NodeRig rig;
+    rig.Serve();
+    TestClient client, other;
+    rig.Submit(1, rig.Request(kPrompt, 9), client);
+    rig.Submit(2, rig.Request(kPrompt, 4), other);
+    ASSERT_TRUE(rig.RunUntil(client, 2));
+    rig.compute.poison = poison;  // of the first output
+    while (!client.ended()) ASSERT_TRUE(rig.Round(0));
+    rig.compute.poison.reset();
+    ExpectEnd(client, absl::StatusCode::kInternal, "logits are not finite");
+    EXPECT_EQ(client.ids.size(), 2u);
+    rig.Settle(0);
+    ExpectServed(other, 4);
+    EXPECT_EQ(rig.node.used_blocks(), 0);
+  }
+}
+
+TEST(AttentionNodeClasses, WhoBeganWithOneClassIsNotContinuedWithAnother) {
+  NodeRig rig;
+  rig.Serve();
+  TestClient client, next;
+  rig.Submit(1, rig.Request(kPrompt, 9), client);
+  ASSERT_TRUE(rig.RunUntil(client, 2));
+  Member other = rig.Expert("e2", 2, 3);
+  other.compute_class = {"cpu-amx-bf16", 9};
+  rig.Say(10, TopologyOf(StubModel::kGrid, {rig.Expert("e0", 0, 1), other}, 2));
+  ExpectEnd(client, absl::StatusCode::kUnavailable, "of another compute class");
+  EXPECT_TRUE(RetryAfter(client.ends[0]).has_value());
+  rig.Open("e2", 10);
+  rig.Submit(2, rig.Request(kPrompt, 2), next, 10);
+  rig.Settle(10);
+  ExpectServed(next, 2);
 }
 
 // ---- the end of a life

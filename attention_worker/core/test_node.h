@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,7 +86,8 @@ class StubModel final : public LayerCompute {
     const int32_t x = rows_[wanted.row].x;
     top_.clear();
     for (int32_t k = 0; k < wanted.top; ++k) top_.push_back({(x + k) % kVocabulary, -1.0f - k});
-    return {x % kVocabulary, Logprob(x, 0), Logprob(x, wanted.target), top_};
+    const float logprob = i == 0 ? poison.value_or(Logprob(x, 0)) : Logprob(x, 0);
+    return {x % kVocabulary, logprob, Logprob(x, wanted.target), top_};
   }
 
   // The arithmetic, which Reference does once more, token by token.
@@ -105,7 +107,8 @@ class StubModel final : public LayerCompute {
 
   std::vector<uint64_t> told;  // tokens to be given to OnComputed
   absl::Status load_result;
-  int32_t most_rows = 0;  // of any step
+  int32_t most_rows = 0;        // of any step
+  std::optional<float> poison;  // the logprob of every step's first output
 
  private:
   struct Row {

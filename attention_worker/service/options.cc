@@ -23,7 +23,7 @@ void AddCapacityFlags(CLI::App& app, AttentionWorkerOptions& worker) {
   AddNumber(app, "--max-sequences", &worker.max_sequences, 1, 16384, "sequences that run at once")
       ->group("Capacity");
   AddNumber(app, "--max-waiting", &worker.max_waiting, 0, 1 << 20,
-            "requests that wait for a place; more are refused")
+            "requests that wait, beyond the --max-sequences that run; more are refused")
       ->group("Capacity");
 }
 

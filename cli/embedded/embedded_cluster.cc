@@ -143,11 +143,11 @@ absl::Status EmbeddedCluster::WaitUntilWhole(Duration patience) {
     const auto ready =
         std::count_if(listing.topology.members.begin(), listing.topology.members.end(),
                       [](const Member& member) { return member.role == WorkerRole::kAttention; });
-    if (ready == attention_count_ && listing.uncovered.empty()) return absl::OkStatus();
+    if (ready == attention_count_ && listing.missing.empty()) return absl::OkStatus();
     if (Now() >= until) {
       return absl::DeadlineExceededError(
-          absl::StrCat(ready, " of ", attention_count_,
-                       " attention workers are ready; uncovered: ", listing.uncovered.ToText()));
+          absl::StrCat(ready, " of ", attention_count_, " attention workers are ready",
+                       listing.missing.empty() ? "" : "; ", listing.missing));
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }

@@ -4,11 +4,6 @@
 #include "common/status.h"
 
 namespace expertmesh {
-namespace {
-
-constexpr std::chrono::milliseconds kRetryHint{1000};
-
-}  // namespace
 
 FrontDoor::FrontDoor(PortFactory ports, GenerationListener* inward)
     : make_port_(std::move(ports)), inward_(inward) {}
@@ -33,13 +28,10 @@ void FrontDoor::DropUnlisted() {
 }
 
 absl::Status FrontDoor::MayServe() const {
-  const auto unavailable = [](auto... parts) {
-    return WithRetryAfter(absl::UnavailableError(absl::StrCat(parts...)), kRetryHint);
-  };
-  if (draining_) return unavailable("the front door is shutting down");
-  if (topology_ == nullptr) return unavailable("no topology has been published yet");
+  if (draining_) return TryAgainLater("the front door is shutting down");
+  if (topology_ == nullptr) return TryAgainLater("no topology has been published yet");
   if (!uncovered_.empty()) {
-    return unavailable("no expert worker holds ", uncovered_.ToText());
+    return TryAgainLater(absl::StrCat("no expert worker holds ", uncovered_.ToText()));
   }
   return absl::OkStatus();
 }
@@ -56,7 +48,7 @@ void FrontDoor::Start(RequestId id, GenerateRequest request, GenerationListener*
   absl::Status status = MayServe();
   Worker* worker = status.ok() ? LeastLoaded() : nullptr;
   if (status.ok() && worker == nullptr) {
-    status = WithRetryAfter(absl::UnavailableError("no attention worker is ready"), kRetryHint);
+    status = TryAgainLater("no attention worker is ready");
   }
   if (!status.ok()) return listener->OnEnd(id, status);
   sessions_[id] = {listener, worker};

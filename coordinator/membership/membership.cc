@@ -201,8 +201,8 @@ void Membership::ForgivePause(Time now) {
 Time Membership::NextWakeup() const {
   Time wake = recovered_ ? kNever : recovery_ends_;
   for (const auto& [name, worker] : workers_) {
-    wake = std::min(wake, worker.live() ? worker.lease_until
-                                        : worker.lease_until + options_.forget_lost);
+    wake = std::min(wake,
+                    worker.live() ? worker.lease_until : worker.lease_until + options_.forget_lost);
   }
   return wake;
 }

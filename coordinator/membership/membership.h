@@ -88,9 +88,9 @@ class Membership {
  private:
   struct Worker {
     WorkerRecord record;
-    LinkId link = 0;         // 0: none
-    LinkId newest_link = 0;  // the last that it had, also when that is broken
-    Time lease_until{};  // of a LOST one: when it was lost
+    LinkId link = 0;          // 0: none
+    LinkId newest_link = 0;   // the last that it had, also when that is broken
+    Time lease_until{};       // of a LOST one: when it was lost
     bool named_here = false;  // this life got its incarnation from us: it began after we did
     bool live() const { return record.state != WorkerState::kLost; }
     bool expert() const { return record.report.role == WorkerRole::kExpert; }

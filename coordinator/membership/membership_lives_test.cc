@@ -386,9 +386,8 @@ TEST(MembershipModel, IsForgottenWithTheLastLiveWorkerThatHasIt) {
 
 TEST(MembershipModel, ItsFirstPlacementWaitsForTheInitialWorkersAgain) {
   TestFleet fleet({.initial_expert_workers = 2});
-  TestWorker w0 = OfOtherModel(ExpertWorkerNamed("w0")),
-             w1 = OfOtherModel(ExpertWorkerNamed("w1")), e0 = ExpertWorkerNamed("e0"),
-             e1 = ExpertWorkerNamed("e1");
+  TestWorker w0 = OfOtherModel(ExpertWorkerNamed("w0")), w1 = OfOtherModel(ExpertWorkerNamed("w1")),
+             e0 = ExpertWorkerNamed("e0"), e1 = ExpertWorkerNamed("e1");
   for (TestWorker* worker : {&w0, &w1}) {
     fleet.Dial(*worker);
     fleet.Say(*worker, 0);

@@ -69,9 +69,9 @@ std::vector<Member> ListMembers(std::vector<Member> ready, const Topology* last,
     if (mine == member.holds) continue;
     ExpertSet refused = std::exchange(member.holds, std::move(mine));
     refused.RemoveAll(member.holds);
-    (*notes)[member.name] = absl::StrCat(
-        "not used for ", refused.ToText(), ": its compute class is ",
-        ToString(member.compute_class), ", theirs is ", ToString(by));
+    (*notes)[member.name] =
+        absl::StrCat("not used for ", refused.ToText(), ": its compute class is ",
+                     ToString(member.compute_class), ", theirs is ", ToString(by));
   }
   return ready;
 }

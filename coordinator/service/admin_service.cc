@@ -1,5 +1,6 @@
 #include "coordinator/service/admin_service.h"
 
+#include "common/status.h"
 #include "coordinator/service/listing.h"
 #include "rpc/status.h"
 
@@ -10,7 +11,7 @@ grpc::ServerUnaryReactor* AdminGrpcService::GetTopology(grpc::CallbackServerCont
                                                         v1::GetTopologyResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   if (closed_) {
-    reactor->Finish(ToGrpcStatus(absl::UnavailableError("the coordinator stops")));
+    reactor->Finish(ToGrpcStatus(TryAgainLater("the coordinator stops")));
     return reactor;
   }
   *response = ToProto(list_());

@@ -18,7 +18,6 @@ namespace expertmesh {
 namespace {
 
 // Until a lost worker is noticed, replaced or back.
-constexpr std::chrono::milliseconds kRetryAfterLoss{1000};
 
 // Codes that gRPC itself gives when a server goes away in the middle of a call.
 bool IsBroken(absl::StatusCode code) {
@@ -105,7 +104,7 @@ class GrpcAttentionPort::Call final
     if (!IsBroken(status.code())) return status;
     return WithRetryAfter(absl::UnavailableError(absl::StrCat("attention worker ", port_->name_,
                                                               ": ", status.message())),
-                          RetryAfter(status).value_or(kRetryAfterLoss));
+                          RetryAfter(status).value_or(kRetryHint));
   }
 
   GrpcAttentionPort* const port_;

@@ -8,8 +8,7 @@
 namespace expertmesh {
 namespace {
 
-constexpr std::chrono::seconds kRetryAfterStop{1};  // a coordinator that restarts is back by then
-constexpr std::chrono::seconds kLastWords{1};       // for statuses of ended calls to go out
+constexpr std::chrono::seconds kLastWords{1};  // for statuses of ended calls to go out
 
 }  // namespace
 
@@ -28,7 +27,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   if (workers == Workers::kMayJoin) services.push_back(&server->control_);
   ASSIGN_OR_RETURN(server->server_, RpcServer::Start(options, services));
   server->health_ =
-      std::make_unique<HealthWatch>([coordinator] { return CanServe(coordinator->List()); },
+      std::make_unique<HealthWatch>([coordinator] { return coordinator->List().missing.empty(); },
                                     [rpc = server->server_.get()](bool serving) {
                                       rpc->SetServing(v1::Generation::service_full_name(), serving);
                                     });
@@ -43,8 +42,7 @@ void CoordinatorServer::Stop(Duration grace) {
   coordinator_->Drain();
   generation_.WaitIdle(Now() + grace);
   admin_.Close();
-  control_.CloseAll(
-      WithRetryAfter(absl::UnavailableError("the coordinator stops"), kRetryAfterStop));
+  control_.CloseAll(TryAgainLater("the coordinator stops"));
   coordinator_->Stop();
   server_->Stop(kLastWords);
 }

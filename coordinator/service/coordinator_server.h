@@ -15,7 +15,7 @@
 namespace expertmesh {
 
 // Health: the server as a whole is SERVING while it serves; expertmesh.v1.Generation only while
-// requests can be served (CanServe), as seen every half second.
+// nothing is missing to serve requests, as seen every half second.
 class CoordinatorServer {
  public:
   // Whether Coordinator.Join is served: where all workers are in this process it is not, and nobody

@@ -49,21 +49,7 @@ TEST(Listing, TellsOperatorsWhatControlKnows) {
   EXPECT_EQ(proto.workers(1).state(), v1::WORKER_STATE_LOST);
   EXPECT_EQ(proto.workers(1).holds_experts(), 8);
   EXPECT_EQ(proto.workers(1).holds_text(), "layers 1-2: experts 0-3");
-  EXPECT_FALSE(proto.has_waiting_for());
-}
-
-TEST(Listing, ServesOnlyWhenNothingIsMissing) {
-  EXPECT_TRUE(CanServe(SomeListing()));
-  FleetListing listing = SomeListing();
-  listing.uncovered.Insert(1, 0);
-  EXPECT_FALSE(CanServe(listing));
-  listing = SomeListing();
-  listing.waiting_for = "2 more expert workers";
-  EXPECT_FALSE(CanServe(listing));
-  listing = SomeListing();
-  listing.workers[0].state = WorkerState::kLoading;
-  EXPECT_FALSE(CanServe(listing));
-  EXPECT_FALSE(CanServe(FleetListing()));
+  EXPECT_FALSE(proto.has_missing());
 }
 
 TEST(HealthWatch, TellsTheFirstAnswerAndEachChange) {
@@ -157,7 +143,7 @@ TEST_F(CoordinatorServerTest, AnEmptyFleetIsListedAndRefusesRequests) {
   v1::GetTopologyResponse fleet;
   ASSERT_TRUE(v1::Admin::NewStub(channel)->GetTopology(&list_context, {}, &fleet).ok());
   EXPECT_EQ(fleet.workers_size(), 0);
-  EXPECT_NE(fleet.waiting_for(), "");
+  EXPECT_NE(fleet.missing(), "");
 
   GenerateRequest request;
   request.prompt = {1};

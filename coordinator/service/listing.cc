@@ -1,7 +1,5 @@
 #include "coordinator/service/listing.h"
 
-#include <algorithm>
-
 #include "rpc/convert_fleet.h"
 
 namespace expertmesh {
@@ -46,17 +44,8 @@ v1::GetTopologyResponse ToProto(const FleetListing& listing) {
   proto.set_uncovered_experts(listing.uncovered.size());
   proto.set_uncovered_text(listing.uncovered.ToText());
   for (const WorkerListing& worker : listing.workers) FillWorker(worker, proto.add_workers());
-  if (!listing.waiting_for.empty()) proto.set_waiting_for(listing.waiting_for);
+  if (!listing.missing.empty()) proto.set_missing(listing.missing);
   return proto;
-}
-
-bool CanServe(const FleetListing& listing) {
-  const auto serves = [](const WorkerListing& worker) {
-    return worker.report.role == WorkerRole::kAttention && worker.state == WorkerState::kReady;
-  };
-  return listing.waiting_for.empty() && listing.uncovered.empty() &&
-         listing.topology.epoch != Epoch{} &&
-         std::any_of(listing.workers.begin(), listing.workers.end(), serves);
 }
 
 }  // namespace expertmesh

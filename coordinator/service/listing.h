@@ -8,7 +8,4 @@ namespace expertmesh {
 
 v1::GetTopologyResponse ToProto(const FleetListing& listing);
 
-// Whether requests can be served now: a placement, nothing uncovered, an attention worker READY.
-bool CanServe(const FleetListing& listing);
-
 }  // namespace expertmesh

@@ -8,6 +8,17 @@
 #include "common/status.h"
 
 namespace expertmesh {
+namespace {
+
+size_t OutputBytes(const Message& dispatch) {
+  return dispatch.assignments.size() * dispatch.header.row_elements * SizeOf(dispatch.header.dtype);
+}
+
+size_t BytesInHand(const Message& dispatch) {
+  return dispatch.rows.bytes().size() + OutputBytes(dispatch);
+}
+
+}  // namespace
 
 ExpertNode::ExpertNode(ExpertNodeOptions options, ExpertCompute* compute, ControlLink* control,
                        ControlLinkListener* listener, Transport* transport, NodeHost* host)
@@ -144,8 +155,7 @@ absl::Status ExpertNode::CheckDispatch(const Message& message) const {
                                                    " assignments; at most ", kMaxRowsPerMessage,
                                                    ", a combine's rows"));
   }
-  const size_t combine_bytes =
-      message.assignments.size() * header.row_elements * SizeOf(header.dtype);
+  const size_t combine_bytes = OutputBytes(message);
   if (combine_bytes > kMaxFrameBytes) {
     return absl::InvalidArgumentError(absl::StrCat("dispatch asks for a combine of ", combine_bytes,
                                                    " bytes; at most ", kMaxFrameBytes));
@@ -161,21 +171,34 @@ absl::Status ExpertNode::CheckDispatch(const Message& message) const {
   return absl::OkStatus();
 }
 
-void ExpertNode::OnDispatch(ChannelId id, Peer& peer, Message message) {
-  const CallId call = message.header.call;
-  if (call.sender != peer.incarnation) return;  // of a life of this peer that is over
-  size_t of_peer = 0;
+// Whether the channel may have this call in hand beside what it has. `repeated`: it has it already.
+absl::Status ExpertNode::CheckShare(ChannelId id, const Message& message, bool* repeated) const {
+  size_t calls = 0, bytes = BytesInHand(message);
   for (const auto& [token, held] : calls_) {
     if (held.call.channel != id) continue;  // a peer that dialled again waits for its answer here
-    if (held.call.request.header.call == call && !held.abandoned && !held.answered) return;
-    ++of_peer;
+    const Message& request = held.call.request;
+    *repeated |= request.header.call == message.header.call && !held.abandoned && !held.answered;
+    bytes += BytesInHand(request);
+    ++calls;
   }
-  if (of_peer >= kMaxCallsPerPeer) {
-    peer.channel->Close(absl::ResourceExhaustedError(
-        absl::StrCat(of_peer, " calls in hand; at most ", kMaxCallsPerPeer)));
-    return;
+  if (calls >= kMaxCallsPerPeer) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(calls, " calls in hand; at most ", kMaxCallsPerPeer));
   }
-  if (absl::Status status = CheckDispatch(message); !status.ok()) {
+  if (calls > 0 && bytes > kMaxBytesPerPeer) {
+    return absl::ResourceExhaustedError(absl::StrCat(calls + 1, " calls with ", bytes,
+                                                     " bytes in hand; at most ", kMaxBytesPerPeer));
+  }
+  return absl::OkStatus();
+}
+
+void ExpertNode::OnDispatch(ChannelId id, Peer& peer, Message message) {
+  if (message.header.call.sender != peer.incarnation) return;  // of a life that is over
+  bool repeated = false;
+  absl::Status status = CheckShare(id, message, &repeated);
+  if (repeated) return;
+  if (status.ok()) status = CheckDispatch(message);
+  if (!status.ok()) {
     LogWarning("from ", peer.name, ": ", status.message());
     peer.channel->Close(status);
     return;
@@ -183,8 +206,6 @@ void ExpertNode::OnDispatch(ChannelId id, Peer& peer, Message message) {
   const uint64_t token = next_token_++;
   Held& held = NewCall(token);
   held.call.channel = id;
-  held.call.output.resize(message.assignments.size() * message.header.row_elements *
-                          SizeOf(message.header.dtype));
   held.call.request = std::move(message);
   if (held.call.assignments() == 0) return Answer(token, held);
   queue_.Push(&held.call);
@@ -214,6 +235,7 @@ ExpertNode::Held& ExpertNode::NewCall(uint64_t token) {
   if (spare_.empty()) return calls_[token];
   auto node = std::move(spare_.back());
   spare_.pop_back();
+  spare_bytes_ -= node.mapped().call.output.capacity();
   node.key() = token;
   return calls_.insert(std::move(node)).position->second;
 }
@@ -223,8 +245,11 @@ ExpertNode::CallMap::iterator ExpertNode::EndCall(CallMap::iterator call) {
   Held& held = call->second;
   std::vector<std::byte> output = std::move(held.call.output);
   held = Held{};  // gives the request's rows back now
-  held.call.output = std::move(output);
-  spare_.push_back(calls_.extract(call));
+  auto node = calls_.extract(call);
+  if (spare_bytes_ + output.capacity() > kMaxSpareBytes) return next;
+  spare_bytes_ += output.capacity();
+  node.mapped().call.output = std::move(output);
+  spare_.push_back(std::move(node));
   return next;
 }
 
@@ -237,6 +262,7 @@ void ExpertNode::StartPass() {
   pass_rows_.clear();
   for (const PassPiece& piece : pass_) {
     const Message& request = piece.call->request;
+    piece.call->output.resize(OutputBytes(request));  // once: no rows wait for it before
     const size_t row_bytes = request.header.row_elements * SizeOf(request.header.dtype);
     for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
       const Assignment& a = request.assignments[i];

@@ -23,9 +23,13 @@ struct ExpertNodeOptions {
   size_t max_pass_rows = 512;
 };
 
-// Dispatches of one channel that may be in hand at once; who sends more loses the channel. An
-// attention worker has one per step and expert worker.
+// What one channel may have in hand at once; who sends more loses the channel. An attention worker
+// has one call per step and expert worker. Bytes are those of dispatched rows and of the combine's;
+// a single call, which a frame bounds, is always taken.
 inline constexpr size_t kMaxCallsPerPeer = kMaxCallsPerPong;
+inline constexpr size_t kMaxBytesPerPeer = 2 * kMaxFrameBytes;
+// Of the memory of ended calls that is kept for the next ones.
+inline constexpr size_t kMaxSpareBytes = size_t{64} << 20;
 
 class ExpertNode final : public WorkerNode, private WorkerSessionHost {
  public:
@@ -78,6 +82,7 @@ class ExpertNode final : public WorkerNode, private WorkerSessionHost {
   void TellState(Time now);
   void UpdateProgress();
   absl::Status CheckDispatch(const Message& message) const;
+  absl::Status CheckShare(ChannelId id, const Message& message, bool* repeated) const;
   void OnDispatch(ChannelId id, Peer& peer, Message message);
   void OnPing(ChannelId id, Peer& peer, const MessageHeader& ping);
   Held& NewCall(uint64_t token);
@@ -100,6 +105,7 @@ class ExpertNode final : public WorkerNode, private WorkerSessionHost {
   std::map<ChannelId, Peer> peers_;
   CallMap calls_;                          // by token
   std::vector<CallMap::node_type> spare_;  // of ended calls, for their memory
+  size_t spare_bytes_ = 0;                 // of their outputs
   uint64_t next_token_ = kFirstCallToken;
   PassQueue queue_;
   std::vector<PassPiece> pass_;

@@ -94,6 +94,32 @@ TEST(ExpertNodePeers, TakesSoManyCallsOfOneChannelAndNoMore) {
   EXPECT_FALSE(other->closed());
 }
 
+TEST(ExpertNodePeers, TakesSoManyBytesOfOneChannelAndNoMore) {
+  const uint32_t hidden = kMaxRowElements;
+  ExpertRig rig(100, hidden);
+  rig.Serve();
+  const auto call = [&](uint64_t number, uint64_t sequence, size_t asked) {
+    Message message = rig.Dispatch(number, sequence, {0});
+    message.header.row_elements = hidden;
+    message.rows = Payload(std::vector<std::byte>(hidden * sizeof(float)));
+    message.assignments.assign(asked, Assignment{0, 0});
+    return message;
+  };
+  const size_t most = kMaxFrameBytes / (hidden * sizeof(float));
+  auto greedy = rig.Dial(5), other = rig.Dial(6);
+  rig.Send(greedy, call(5, 1, 1));  // it runs; the others wait, and take no memory yet
+  rig.Send(greedy, call(5, 2, most));
+  EXPECT_FALSE(greedy->closed());
+  rig.Send(greedy, call(5, 2, most));  // the same again counts once
+  EXPECT_FALSE(greedy->closed());
+  rig.Send(greedy, call(5, 3, most));
+  ASSERT_EQ(greedy->closes.size(), 1u);
+  EXPECT_EQ(greedy->closes[0].code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(greedy->closes[0].message()), HasSubstr("3 calls with"));
+  rig.Send(other, call(6, 1, most));
+  EXPECT_FALSE(other->closed());
+}
+
 TEST(ExpertNodePeers, ClosesOnWhatAnAttentionWorkerMayNotSend) {
   for (MessageKind kind : {MessageKind::kCombine, MessageKind::kPong}) {
     ExpertRig rig;

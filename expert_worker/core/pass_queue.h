@@ -18,9 +18,10 @@ namespace expertmesh {
 struct ExpertCall {
   uint64_t channel = 0;
   Message request;
-  std::vector<std::byte> output;  // one row per assignment, in the wire's dtype
-  size_t taken = 0;               // assignments given to passes
-  size_t done = 0;                // assignments computed
+  std::vector<std::byte>
+      output;        // one row per assignment, in the wire's dtype; from its first pass
+  size_t taken = 0;  // assignments given to passes
+  size_t done = 0;   // assignments computed
   size_t assignments() const { return request.assignments.size(); }
 };
 

@@ -8,7 +8,6 @@
 namespace expertmesh::simulation {
 namespace {
 
-constexpr std::chrono::milliseconds kRetryAfterLoss{1000};
 constexpr Duration kNoDeadline = Duration::max();
 
 }  // namespace
@@ -88,7 +87,7 @@ absl::Status SimPort::Verdict(const absl::Status& status) const {
   if (!absl::IsUnavailable(status)) return status;
   return WithRetryAfter(
       absl::UnavailableError(absl::StrCat("attention worker ", name_, ": ", status.message())),
-      RetryAfter(status).value_or(kRetryAfterLoss));
+      RetryAfter(status).value_or(kRetryHint));
 }
 
 // ---- the attention worker's end

@@ -11,13 +11,10 @@ namespace expertmesh::simulation {
 namespace {
 
 constexpr Duration kPatrolPeriod = std::chrono::seconds(1);
-constexpr std::chrono::milliseconds kRetryAfterLoss{1000};
 constexpr int64_t kLongestProbe = 6;
 
 // What a client library makes of a connection that breaks, or that nobody takes.
-absl::Status NoCoordinator() {
-  return WithRetryAfter(absl::UnavailableError("no coordinator answers"), kRetryAfterLoss);
-}
+absl::Status NoCoordinator() { return TryAgainLater("no coordinator answers"); }
 
 }  // namespace
 

@@ -16,7 +16,6 @@ namespace {
 constexpr Duration kFirstBackoff = std::chrono::milliseconds(100);
 constexpr Duration kLongestBackoff = std::chrono::seconds(1);
 constexpr Duration kOpenTimeout = std::chrono::seconds(3);
-constexpr std::chrono::milliseconds kRetryHint{1000};
 
 }  // namespace
 
@@ -119,11 +118,9 @@ void Dispatcher::Drop(Peer& peer, const absl::Status& why, Time now) {
   RefreshReachable();
   LogWarning("channel to ", peer.member.name, " ", ToString(peer.member.incarnation),
              " is closed: ", why.message(), "; ", UnreachableText());
-  const absl::Status lost =
-      WithRetryAfter(absl::UnavailableError(absl::StrCat("expert worker ", peer.member.name, " ",
-                                                         ToString(peer.member.incarnation),
-                                                         " is lost; ", UnreachableText())),
-                     kRetryHint);
+  const absl::Status lost = TryAgainLater(absl::StrCat("expert worker ", peer.member.name, " ",
+                                                       ToString(peer.member.incarnation),
+                                                       " is lost; ", UnreachableText()));
   for (auto it = calls_.begin(); it != calls_.end();) {
     if (it->second.channel != channel) {
       ++it;
@@ -167,10 +164,9 @@ void Dispatcher::Dispatch(const LayerRows& rows, Time now) {
         std::memset(rows.slots + slot * options_.row_bytes, 0, options_.row_bytes);
         --missing_;
       } else if (OpenReplica(rows.layer, expert, &member) == nullptr) {
-        LoseSlot(slot, WithRetryAfter(absl::UnavailableError(absl::StrCat(
-                                          "layer ", rows.layer, " expert ", expert,
-                                          " has no reachable worker; ", UnreachableText())),
-                                      kRetryHint));
+        LoseSlot(slot,
+                 TryAgainLater(absl::StrCat("layer ", rows.layer, " expert ", expert,
+                                            " has no reachable worker; ", UnreachableText())));
       } else {
         Call& call = building_[member];
         if (call.rows.empty() || call.rows.back() != static_cast<uint32_t>(row)) {
@@ -192,10 +188,8 @@ void Dispatcher::SendCall(Peer& peer, Call& built, Time now) {
   Call& call = NewCall(sequence);
   std::swap(call, built);  // the builder gets an ended call's memory
   if (!peer.open) {        // lost while this layer was being sent
-    const absl::Status why =
-        WithRetryAfter(absl::UnavailableError(absl::StrCat("expert worker ", peer.member.name,
-                                                           " is lost; ", UnreachableText())),
-                       kRetryHint);
+    const absl::Status why = TryAgainLater(
+        absl::StrCat("expert worker ", peer.member.name, " is lost; ", UnreachableText()));
     for (uint32_t slot : call.slots) LoseSlot(slot, why);
     EndCall(calls_.find(sequence));
     return;
