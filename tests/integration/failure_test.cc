@@ -4,8 +4,10 @@
 #include <signal.h>
 
 #include <future>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "cluster/report.h"
 #include "common/status.h"
 #include "rpc/channel.h"
 #include "rpc/convert_generation.h"
@@ -158,6 +160,20 @@ TEST_F(FailureTest, ARestartedCoordinatorFindsTheFleetAsItWas) {
   auto fleet = cluster_.client().GetTopology();
   ASSERT_TRUE(fleet.ok()) << fleet.status();
   EXPECT_GE(fleet->topology().epoch().term(), 2u);
+}
+
+TEST_F(FailureTest, ACoordinatorThatWasStoppedForLongerThanALeaseLosesNobody) {
+  const Bits right = Ask(ShortRequest());
+  const v1::Epoch before = cluster_.client().GetTopology()->topology().epoch();
+  cluster_.process("coordinator").Signal(SIGSTOP);
+  std::this_thread::sleep_for(kLease + std::chrono::seconds(1));
+  cluster_.process("coordinator").Signal(SIGCONT);
+  const absl::Status whole = cluster_.client().WaitUntilWhole(kPatience);
+  ASSERT_TRUE(whole.ok()) << whole;
+  EXPECT_EQ(Ask(ShortRequest()), right);
+  const v1::Epoch after = cluster_.client().GetTopology()->topology().epoch();
+  EXPECT_EQ(after.counter(), before.counter()) << cluster_.LogOf("coordinator");
+  EXPECT_EQ(after.term(), before.term());
 }
 
 TEST_F(FailureTest, OfTwoLivesOfOneNameTheOlderIsFenced) {
