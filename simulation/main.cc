@@ -1,16 +1,14 @@
 // simulation_run: runs seeds and says what broke.
 //
-//   simulation_run [--seed N] [--count N] [--verbose] [--keep-going] [--log LEVEL]
-//
 // Exit code: 0 when every invariant held, 1 when one did not, 2 for a bad command line.
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "common/log.h"
+#include "common/options.h"
 #include "simulation/run.h"
 
 namespace {
@@ -23,32 +21,20 @@ using expertmesh::simulation::RunSeed;
 struct Flags {
   uint64_t seed = 1;
   uint64_t count = 1;
-  bool verbose = false;     // print every event
-  bool keep_going = false;  // count failing seeds instead of stopping at the first
-  std::string log = "off";  // the nodes' own log lines
+  bool verbose = false;
+  bool keep_going = false;
+  std::string log = "off";
 };
 
-bool Parse(int argc, char** argv, Flags& flags) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i];
-    const auto value = [&]() -> const char* { return i + 1 < argc ? argv[++i] : nullptr; };
-    const char* text = nullptr;
-    if (flag == "--verbose") {
-      flags.verbose = true;
-    } else if (flag == "--keep-going") {
-      flags.keep_going = true;
-    } else if (flag == "--seed" && (text = value()) != nullptr) {
-      flags.seed = std::strtoull(text, nullptr, 10);
-    } else if (flag == "--count" && (text = value()) != nullptr) {
-      flags.count = std::strtoull(text, nullptr, 10);
-    } else if (flag == "--log" && (text = value()) != nullptr) {
-      flags.log = text;
-    } else {
-      std::fprintf(stderr, "%s: not a flag, or without its value\n", flag.c_str());
-      return false;
-    }
-  }
-  return true;
+std::optional<int> Parse(int argc, char** argv, Flags& flags) {
+  CLI::App app("Runs simulated clusters, one for each seed, and says which broke a promise.",
+               "simulation_run");
+  app.add_option("--seed", flags.seed, "the first seed")->capture_default_str();
+  app.add_option("--count", flags.count, "how many seeds, ascending")->capture_default_str();
+  app.add_flag("--verbose", flags.verbose, "print every event");
+  app.add_flag("--keep-going", flags.keep_going, "go on after a seed that fails");
+  app.add_option("--log", flags.log, "level of the nodes' own log lines")->capture_default_str();
+  return expertmesh::ReadFlags(app, argc, argv, [] { return absl::OkStatus(); });
 }
 
 // Once more, with the log on: the same events, and this time in words.
@@ -103,7 +89,7 @@ int Run(const Flags& flags) {
 
 int main(int argc, char** argv) {
   Flags flags;
-  if (!Parse(argc, argv, flags)) return 2;
+  if (const auto exit_code = Parse(argc, argv, flags)) return *exit_code;
   expertmesh::StartLogging("simulation", flags.log);
   return Run(flags);
 }
