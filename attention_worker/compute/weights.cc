@@ -1,6 +1,5 @@
 #include "attention_worker/compute/weights.h"
 
-#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -10,8 +9,6 @@
 
 namespace expertmesh {
 namespace {
-
-constexpr size_t kReadBytes = size_t{1} << 20;  // of one pread: a piece of a tensor
 
 // Loads tensors one by one, each into a buffer of its own.
 class Loader {
@@ -30,7 +27,11 @@ class Loader {
     const int64_t n = info.shape[0], k = info.shape[1];
     const DType packed = PackedDType(info.dtype, widen);
     ASSIGN_OR_RETURN(std::byte * target, NewMemory(PackedBytes(n, k, packed)));
-    RETURN_IF_ERROR(Pack(name, target, packed));
+    RETURN_IF_ERROR(checkpoint_.ReadPieces(
+        name, piece_, [&](int64_t first, int64_t count, const std::byte* rows) {
+          PackRows(rows, info.dtype, first, count, k, packed, target);
+          progress_->fetch_add(count * k * SizeOf(info.dtype), std::memory_order_relaxed);
+        }));
     return ViewPacked(target, packed, n, k);
   }
   absl::StatusOr<PackedLinear> Matrix(const std::string& name) { return Matrix(name, widen_); }
@@ -79,21 +80,6 @@ class Loader {
     ASSIGN_OR_RETURN(Buffer buffer, device_.Allocate(bytes));
     memory_.push_back(std::move(buffer));
     return memory_.back().data();
-  }
-
-  absl::Status Pack(const std::string& name, std::byte* target, DType packed) {
-    const TensorInfo& info = checkpoint_.tensor(name);
-    const int64_t n = info.shape[0], k = info.shape[1];
-    const size_t row_bytes = k * SizeOf(info.dtype);
-    const int64_t rows_at_once = std::max<int64_t>(1, kReadBytes / row_bytes);
-    piece_.resize(rows_at_once * row_bytes);
-    for (int64_t row = 0; row < n; row += rows_at_once) {
-      const int64_t count = std::min(rows_at_once, n - row);
-      RETURN_IF_ERROR(checkpoint_.ReadRows(name, row, count, piece_.data()));
-      PackRows(piece_.data(), info.dtype, row, count, k, packed, target);
-      progress_->fetch_add(count * row_bytes, std::memory_order_relaxed);
-    }
-    return absl::OkStatus();
   }
 
   const Checkpoint& checkpoint_;

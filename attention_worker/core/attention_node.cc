@@ -149,6 +149,7 @@ void AttentionNode::Submit(RequestId id, GenerateRequest request, GenerationList
   auto sequence =
       std::make_unique<Sequence>(Sequence{.id = id, .listener = listener, .rule = rule});
   sequence->arrived = now;
+  sequence->tokens.reserve(request.prompt.size() + request.max_tokens);
   sequence->tokens = request.prompt;
   sequence->request = std::move(request);
   waiting_.push_back(std::move(sequence));

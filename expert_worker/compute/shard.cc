@@ -1,15 +1,11 @@
 #include "expert_worker/compute/shard.h"
 
-#include <algorithm>
-
 #include "common/status.h"
 #include "kernels/pack.h"
 #include "model/tensor_names.h"
 
 namespace expertmesh {
 namespace {
-
-constexpr size_t kReadBytes = size_t{1} << 20;  // of one pread: a piece of a tensor
 
 struct Part {
   names::Ffn which;
@@ -35,20 +31,16 @@ uint64_t BytesOf(const Checkpoint& checkpoint, int32_t layer, int32_t expert, bo
 // One matrix into `target`; returns its view.
 absl::StatusOr<PackedLinear> LoadMatrix(const Checkpoint& checkpoint, const std::string& name,
                                         bool widen, std::byte* target,
-                                        std::vector<std::byte>& piece,
+                                        std::vector<std::byte>& scratch,
                                         std::atomic<uint64_t>* progress) {
   const TensorInfo& info = checkpoint.tensor(name);
   const int64_t n = info.shape[0], k = info.shape[1];
   const DType packed = PackedDType(info.dtype, widen);
-  const size_t row_bytes = k * SizeOf(info.dtype);
-  const int64_t rows_at_once = std::max<int64_t>(1, kReadBytes / row_bytes);
-  piece.resize(rows_at_once * row_bytes);
-  for (int64_t row = 0; row < n; row += rows_at_once) {
-    const int64_t count = std::min(rows_at_once, n - row);
-    RETURN_IF_ERROR(checkpoint.ReadRows(name, row, count, piece.data()));
-    PackRows(piece.data(), info.dtype, row, count, k, packed, target);
-    progress->fetch_add(count * row_bytes, std::memory_order_relaxed);
-  }
+  RETURN_IF_ERROR(checkpoint.ReadPieces(
+      name, scratch, [&](int64_t first, int64_t count, const std::byte* rows) {
+        PackRows(rows, info.dtype, first, count, k, packed, target);
+        progress->fetch_add(count * k * SizeOf(info.dtype), std::memory_order_relaxed);
+      }));
   return ViewPacked(target, packed, n, k);
 }
 
@@ -87,13 +79,13 @@ absl::StatusOr<LoadedExperts> LoadExperts(const Checkpoint& checkpoint, const Ex
   });
   ASSIGN_OR_RETURN(loaded.memory, device.Allocate(bytes));
   std::byte* target = loaded.memory.data();
-  std::vector<std::byte> piece;
+  std::vector<std::byte> scratch;
   for (LoadedExperts::Entry& entry : loaded.entries) {
     for (const Part& part : kParts) {
       if (cancelled.load(std::memory_order_relaxed)) return absl::CancelledError("load stopped");
       const std::string name = names::Expert(entry.layer, entry.expert, part.which);
       ASSIGN_OR_RETURN(entry.weights.*part.field,
-                       LoadMatrix(checkpoint, name, widen, target, piece, progress));
+                       LoadMatrix(checkpoint, name, widen, target, scratch, progress));
       target += PartBytes(checkpoint, name, widen);
     }
   }

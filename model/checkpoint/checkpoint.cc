@@ -162,6 +162,21 @@ absl::Status Checkpoint::ReadRows(absl::string_view name, int64_t first, int64_t
   return Annotate(status, absl::StrCat("tensor ", name));
 }
 
+absl::Status Checkpoint::ReadPieces(absl::string_view name, std::vector<std::byte>& scratch,
+                                    Piece piece, size_t piece_bytes) const {
+  const TensorInfo& info = tensor(name);
+  CHECK(info.shape.size() == 2, "a matrix");
+  const int64_t rows = info.shape[0];
+  const int64_t at_once = std::max<int64_t>(1, piece_bytes / std::max<uint64_t>(1, RowBytes(info)));
+  scratch.resize(std::min(rows, at_once) * RowBytes(info));
+  for (int64_t first = 0; first < rows; first += at_once) {
+    const int64_t count = std::min(at_once, rows - first);
+    RETURN_IF_ERROR(ReadRows(name, first, count, scratch.data()));
+    piece(first, count, scratch.data());
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<float>> Checkpoint::ReadF32(absl::string_view name) const {
   const TensorInfo& info = tensor(name);
   std::string stored(info.bytes, '\0');

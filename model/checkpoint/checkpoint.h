@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/dtype.h"
@@ -58,6 +59,13 @@ class Checkpoint {
   // (count * row bytes). Any thread.
   // Errors  DATA_LOSS: the file ended early or cannot be read; file and tensor are named.
   absl::Status ReadRows(absl::string_view name, int64_t first, int64_t count, void* out) const;
+
+  // All rows of a matrix, in order, at most `piece_bytes` (or one row) at a time, read into
+  // `scratch`.
+  // Errors  as ReadRows; `piece` was called for what came before.
+  using Piece = absl::FunctionRef<void(int64_t first, int64_t count, const std::byte* rows)>;
+  absl::Status ReadPieces(absl::string_view name, std::vector<std::byte>& scratch, Piece piece,
+                          size_t piece_bytes = size_t{1} << 20) const;
 
   // The whole tensor widened to f32: for norms and other small ones.
   absl::StatusOr<std::vector<float>> ReadF32(absl::string_view name) const;

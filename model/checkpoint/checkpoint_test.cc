@@ -79,6 +79,31 @@ TEST(Checkpoint, ReadsRowsAsTheyAreStored) {
   EXPECT_EQ(norm, *checkpoint->ReadF32(names::FinalNorm()));
 }
 
+TEST(Checkpoint, ReadsAMatrixInPieces) {
+  CheckpointFolder folder({.dtype = DType::kF32});
+  auto checkpoint = MustOpen(folder.path());
+  const std::string name = names::Expert(2, 5, names::Ffn::kDown);
+  const std::vector<float> whole = *checkpoint->ReadF32(name);
+  const int64_t width = checkpoint->config().expert_intermediate, rows = whole.size() / width;
+  const size_t row_bytes = width * sizeof(float);
+  for (const size_t piece_bytes : {size_t{1}, row_bytes, 5 * row_bytes + 3, 1000 * row_bytes}) {
+    std::vector<std::byte> scratch;
+    std::vector<float> seen;
+    int64_t next = 0;
+    const auto take = [&](int64_t first, int64_t count, const std::byte* data) {
+      EXPECT_EQ(first, next);
+      EXPECT_LE(count * row_bytes, std::max(piece_bytes, row_bytes));
+      next += count;
+      seen.resize(next * width);
+      std::memcpy(seen.data() + first * width, data, count * row_bytes);
+    };
+    ASSERT_TRUE(checkpoint->ReadPieces(name, scratch, take, piece_bytes).ok());
+    EXPECT_EQ(next, rows);
+    EXPECT_EQ(seen, whole);
+    EXPECT_LE(scratch.size(), std::max(piece_bytes, row_bytes));
+  }
+}
+
 TEST(Checkpoint, ReportsDataThatIsGoneSinceItOpened) {
   CheckpointFolder folder;
   auto checkpoint = MustOpen(folder.path());
