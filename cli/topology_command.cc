@@ -27,7 +27,7 @@ std::string WorkOf(const v1::WorkerListing& worker) {
     return absl::StrCat(worker.running_sequences(), " running, ", worker.waiting_sequences(),
                         " waiting");
   }
-  if (worker.assigned_experts() == 0) return "no experts: all are covered";
+  if (worker.assigned_experts() == 0) return "no experts";
   return absl::StrCat(worker.holds_experts(), " of ", worker.assigned_experts(),
                       " experts: ", worker.holds_text(), worker.has_note() ? "; " : "",
                       worker.note());

@@ -50,6 +50,9 @@ struct Command {
   std::shared_ptr<const Topology> topology;  // when the report's epoch is older than control's
 };
 
+// Terms go up to this: beyond any number of reigns, and far from where adding one would wrap
+// around.
+inline constexpr uint64_t kMaxTerm = uint64_t{1} << 48;
 inline constexpr Duration kReportPeriod = std::chrono::milliseconds(250);
 inline constexpr Duration kLease = std::chrono::seconds(2);
 

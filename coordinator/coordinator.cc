@@ -177,7 +177,10 @@ FleetListing Coordinator::List() const {
   std::future<FleetListing> future = answer->get_future();
   const bool posted =
       impl->control_loop.Post([impl, answer](Time) { answer->set_value(impl->ListNow()); });
-  return posted ? future.get() : FleetListing();
+  if (posted) return future.get();
+  FleetListing stopped;
+  stopped.missing = "control has stopped";
+  return stopped;
 }
 
 void Coordinator::Drain() {

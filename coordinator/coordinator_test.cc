@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <future>
 #include <map>
 #include <set>
 #include <thread>
@@ -224,6 +225,53 @@ TEST_F(CoordinatorTest, ListsTheWholeFleet) {
     EXPECT_NE(worker.report.incarnation, Incarnation()) << "the name that control has given";
   }
   EXPECT_THAT(names, ElementsAre("z0 READY", "e0 LOST", "e1 READY"));
+}
+
+TEST_F(CoordinatorTest, SaysWhatKeepsTheFleetFromServing) {
+  EXPECT_EQ(coordinator_.List().missing, "control waits for 1 expert workers to join");
+  Join(1, "e0", WorkerRole::kExpert);
+  EXPECT_EQ(coordinator_.List().missing, "no attention worker is READY");
+  Join(2, "a0", WorkerRole::kAttention);
+  EXPECT_EQ(coordinator_.List().missing, "");
+  coordinator_.OnLinkClosed(1);
+  EXPECT_EQ(coordinator_.List().missing, "no READY expert worker holds layer 1: experts 0-3");
+  coordinator_.Stop();
+  EXPECT_EQ(coordinator_.List().missing, "control has stopped");
+}
+
+// Control is busy with one worker while another sends without end: of its reports the newest
+// counts.
+TEST_F(CoordinatorTest, AFloodOfReportsOfOneWorkerWaitsInOnePlace) {
+  Join(1, "e0", WorkerRole::kExpert);
+  coordinator_.List();
+  std::promise<void> entered, let_go;
+  std::atomic<bool> first{true};
+  coordinator_.OnLinkOpened(2, {.send =
+                                    [&](const Command&) {
+                                      if (!first.exchange(false)) return;
+                                      entered.set_value();
+                                      let_go.get_future().wait();
+                                    },
+                                .close = [] {}});
+  coordinator_.OnReport(2, ReportOf("a0", WorkerRole::kAttention, false));
+  entered.get_future().wait();
+  size_t before = 0;
+  {
+    MutexLock lock(mutex_);
+    before = commands_[1].size();
+  }
+  Report report = ReportOf("e0", WorkerRole::kExpert, true);
+  for (int i = 0; i < 1000; ++i) {
+    ++report.number;
+    report.loaded_bytes = static_cast<uint64_t>(i);
+    coordinator_.OnReport(1, report);
+  }
+  let_go.set_value();
+  const FleetListing listing = coordinator_.List();
+  ASSERT_EQ(listing.workers.size(), 2u);
+  EXPECT_EQ(listing.workers[1].report.loaded_bytes, 999u);
+  MutexLock lock(mutex_);
+  EXPECT_EQ(commands_[1].size(), before + 1) << "one answer: one report was taken";
 }
 
 TEST_F(CoordinatorTest, RefusesWhenALostWorkerLeavesExpertsUncovered) {

@@ -21,8 +21,6 @@ inline constexpr size_t kMaxFencedTextBytes = 4096;
 inline constexpr int32_t kMaxGridLayer = 4095;
 inline constexpr int32_t kMaxGridLayers = 1024;
 inline constexpr int32_t kMaxGridExperts = 16384;
-// Far beyond any number of reigns, and far from where adding one would wrap around.
-inline constexpr uint64_t kMaxTerm = uint64_t{1} << 48;
 inline constexpr int kMaxMembers = 65536;
 
 // A worker's name: 1 to 128 of a-z A-Z 0-9 . _ - so that it can stand in logs, labels and tables.

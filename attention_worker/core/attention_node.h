@@ -1,7 +1,7 @@
 // attention_node.h: the protocol of an attention worker: membership, sequences, steps, dispatch.
 //
-// Events only note what happened; Tick, which follows every batch of them, goes on with the step,
-// ends what is due, admits what waits, and starts the next step.
+// Events note what happened and end the requests that it ended; Tick, which follows every batch of
+// them, goes on with the step, ends what is due, admits what waits, and starts the next step.
 #pragma once
 
 #include <deque>

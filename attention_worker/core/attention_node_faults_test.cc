@@ -385,6 +385,19 @@ TEST(AttentionNodeLogits, ThatAreNotFiniteEndTheirSequenceAlone) {
   }
 }
 
+TEST(AttentionNodeLogits, ThatAreNotFiniteEndAPromptToo) {
+  NodeRig rig;
+  rig.Serve();
+  TestClient client;
+  GenerateRequest request = rig.Request(kPrompt, 9);
+  request.prompt_logprobs = true;
+  rig.compute.poison = NAN;  // of the second prompt token
+  rig.Submit(1, std::move(request), client);
+  rig.Settle(0);
+  ExpectEnd(client, absl::StatusCode::kInternal, "logits are not finite");
+  EXPECT_EQ(rig.node.used_blocks(), 0);
+}
+
 TEST(AttentionNodeClasses, WhoBeganWithOneClassIsNotContinuedWithAnother) {
   NodeRig rig;
   rig.Serve();

@@ -86,8 +86,11 @@ class StubModel final : public LayerCompute {
     const int32_t x = rows_[wanted.row].x;
     top_.clear();
     for (int32_t k = 0; k < wanted.top; ++k) top_.push_back({(x + k) % kVocabulary, -1.0f - k});
-    const float logprob = i == 0 ? poison.value_or(Logprob(x, 0)) : Logprob(x, 0);
-    return {x % kVocabulary, logprob, Logprob(x, wanted.target), top_};
+    StepOutput output{x % kVocabulary, Logprob(x, 0), Logprob(x, wanted.target), top_};
+    if (i == 0 && poison.has_value()) {
+      (wanted.target < 0 ? output.logprob : output.target_logprob) = *poison;
+    }
+    return output;
   }
 
   // The arithmetic, which Reference does once more, token by token.
@@ -108,7 +111,7 @@ class StubModel final : public LayerCompute {
   std::vector<uint64_t> told;  // tokens to be given to OnComputed
   absl::Status load_result;
   int32_t most_rows = 0;        // of any step
-  std::optional<float> poison;  // the logprob of every step's first output
+  std::optional<float> poison;  // instead of the logprob of every step's first output
 
  private:
   struct Row {

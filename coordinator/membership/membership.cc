@@ -10,6 +10,13 @@
 #include "coordinator/placement/placement.h"
 
 namespace expertmesh {
+namespace {
+
+// Pauses of control that a worker which says nothing is not held to. A control that is always late
+// must still lose those who are gone.
+constexpr int kMostForgiven = 4;
+
+}  // namespace
 
 Membership::Membership(MembershipOptions options, MembershipHost* host, Time now)
     : options_(options),
@@ -23,11 +30,16 @@ void Membership::OnLinkOpened(LinkId link) { links_[link] = ""; }
 
 void Membership::OnReport(LinkId link, const Report& report, Time now) {
   if (!links_.contains(link)) return;
-  if (report.highest_term > term_) LearnTerm(report);  // else nothing that we say is obeyed
-  if (std::string why = RefusalOf(report); !why.empty()) return Fence(link, why);
+  if (report.highest_term > term_ && report.highest_term >= kMaxTerm) {
+    LogWarning(report.name, " has seen term ", report.highest_term, "; at most ", kMaxTerm - 1);
+    return host_->CloseLink(link);
+  }
+  if (report.highest_term > term_) RaiseTerm(report);  // else nothing that we say is obeyed
+  if (std::string why = RefusalOf(report, now); !why.empty()) return Fence(link, why);
   Worker* worker = Admit(link, report, now);
   if (worker == nullptr) return;
   worker->lease_until = now + options_.lease;
+  worker->forgiven = 0;
   if (report.number <= worker->record.report.number) return;  // overtaken by a newer one
   WorkerRecord& record = worker->record;
   record.report = report;
@@ -40,13 +52,13 @@ void Membership::OnReport(LinkId link, const Report& report, Time now) {
 }
 
 // Why this worker may not be in the fleet at all; empty when it may.
-std::string Membership::RefusalOf(const Report& report) {
+std::string Membership::RefusalOf(const Report& report, Time now) {
   if (report.name.empty()) return "a worker needs a name";
   if (!model_.has_value()) return "";
   if (report.model.fingerprint == model_->fingerprint && report.model.grid == model_->grid) {
     return "";
   }
-  if (!AnyLive() || Outvotes(report)) {
+  if (ModelIsFree(now) || Outvotes(report)) {
     StartOver();
     return "";
   }
@@ -60,10 +72,18 @@ bool Membership::AnyLive() const {
                      [](const auto& entry) { return entry.second.live(); });
 }
 
+bool Membership::ModelIsFree(Time now) const {
+  return std::all_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    const Worker& worker = entry.second;
+    return !worker.live() && now >= worker.lease_until + options_.lease;
+  });
+}
+
 bool Membership::Outvotes(const Report& report) const {
-  return !recovered_ && !placed_ && report.incarnation != Incarnation{} &&
+  return !recovered_ && report.incarnation != Incarnation{} &&
          std::all_of(workers_.begin(), workers_.end(), [](const auto& entry) {
-           return entry.second.named_here || !entry.second.live();
+           const Worker& worker = entry.second;
+           return !worker.live() || (worker.named_here && worker.record.report.holds.empty());
          });
 }
 
@@ -96,7 +116,8 @@ Membership::Worker* Membership::Admit(LinkId link, const Report& report, Time no
     return nullptr;
   }
   if (!same_life) {
-    LearnTerm(report);
+    saw_term_ |= report.highest_term > 0;
+    RaiseTerm(report);
     if (known != nullptr && !newborn &&
         (known->named_here || report.incarnation < known->record.incarnation)) {
       Fence(link, absl::StrCat("a newer life of ", report.name, " is ",
@@ -124,10 +145,8 @@ Membership::Worker* Membership::Admit(LinkId link, const Report& report, Time no
   return known;
 }
 
-void Membership::LearnTerm(const Report& report) {
-  if (report.highest_term == 0) return;
-  saw_term_ = true;
-  if (report.highest_term < term_) return;
+void Membership::RaiseTerm(const Report& report) {
+  if (report.highest_term < term_ || report.highest_term >= kMaxTerm) return;
   term_ = report.highest_term + 1;
   LogInfo("term is ", term_, " now: ", report.name, " has seen ", report.highest_term);
   if (topology_ != nullptr) {  // what was published goes on under the new term
@@ -179,27 +198,29 @@ void Membership::Tick(Time now) {
   std::erase_if(workers_, [&](const auto& entry) {
     return !entry.second.live() && now >= entry.second.lease_until + options_.forget_lost;
   });
+  next_tick_ = AnyLive() ? now + options_.lease / 8 : kNever;
   if (!lost && !recovers) return;
   Place();
   Publish();
 }
 
-// We were to be called at NextWakeup and are called long after it: for so long we heard nobody, and
-// that is not held against the workers.
+// For as long as we were paused we heard nobody, and that is not held against the workers.
 void Membership::ForgivePause(Time now) {
-  const Time due = NextWakeup();
-  if (due == kNever || now < due + options_.lease / 4) return;
+  if (next_tick_ == kNever || now < next_tick_ + options_.lease / 4) return;
   LogWarning("control was paused for ",
-             std::chrono::duration_cast<std::chrono::milliseconds>(now - due).count(), " ms");
+             std::chrono::duration_cast<std::chrono::milliseconds>(now - next_tick_).count(),
+             " ms");
   const Time second_chance = now + options_.lease / 2;
   for (auto& [name, worker] : workers_) {
-    if (worker.live()) worker.lease_until = std::max(worker.lease_until, second_chance);
+    if (!worker.live() || worker.forgiven == kMostForgiven) continue;
+    ++worker.forgiven;
+    worker.lease_until = std::max(worker.lease_until, second_chance);
   }
   if (!recovered_) recovery_ends_ = std::max(recovery_ends_, second_chance);
 }
 
 Time Membership::NextWakeup() const {
-  Time wake = recovered_ ? kNever : recovery_ends_;
+  Time wake = recovered_ ? next_tick_ : std::min(next_tick_, recovery_ends_);
   for (const auto& [name, worker] : workers_) {
     wake = std::min(wake,
                     worker.live() ? worker.lease_until : worker.lease_until + options_.forget_lost);
@@ -270,7 +291,7 @@ void Membership::Place() {
 }
 
 bool Membership::MayPublish(const Topology& next) const {
-  return topology_ != nullptr || placed_ || recovered_ || Uncovered(next).empty();
+  return topology_ != nullptr || recovered_ || Uncovered(next).empty();
 }
 
 // A new epoch if what rows are routed by has changed; then everyone is told. True if so.

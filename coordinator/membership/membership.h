@@ -10,12 +10,13 @@
 // that an earlier coordinator named, in whatever term that was.
 //
 // MODEL. The fleet's model is that of its live workers; a worker of another one is fenced by name.
-// In recovery a worker with a term, which is of the fleet that runs, outvotes those without. When
-// the last live worker is gone so is the model: the next to report brings its own.
+// In recovery a worker with a term, which is of the fleet that runs, outvotes those without, unless
+// they hold experts already. When all workers have been LOST for a lease the model is given up: the
+// next to report brings its own.
 //
 // LOST. A broken link or a missed lease. A life that comes back says what it holds and is READY
-// again at once. Leases that ran out while control itself was paused are given a second chance.
-// Who stays LOST is forgotten after `forget_lost`.
+// again at once. Who stays LOST is forgotten after `forget_lost`. Control notices its own pauses by
+// ticks that come late: leases that ran out meanwhile get half a lease more, a few times in a row.
 //
 // RECOVERY is the first lease after the start: not everyone of a fleet that runs may have reported.
 //
@@ -24,8 +25,8 @@
 // those who hold experts can say so. Later, workers without experts get what is uncovered.
 //
 // PUBLICATION. Workers go on by the topology that they have until there is a better one: in
-// recovery none is published before it covers all experts or the first placement is made. Replicas
-// of one expert have one compute class (publication.h).
+// recovery none is published before it covers all experts. Replicas of one expert have one compute
+// class (publication.h).
 #pragma once
 
 #include <map>
@@ -91,20 +92,22 @@ class Membership {
     LinkId link = 0;          // 0: none
     LinkId newest_link = 0;   // the last that it had, also when that is broken
     Time lease_until{};       // of a LOST one: when it was lost
+    int forgiven = 0;         // pauses of ours since its last report
     bool named_here = false;  // this life got its incarnation from us: it began after we did
     bool live() const { return record.state != WorkerState::kLost; }
     bool expert() const { return record.report.role == WorkerRole::kExpert; }
   };
 
-  std::string RefusalOf(const Report& report);
+  std::string RefusalOf(const Report& report, Time now);
   bool Outvotes(const Report& report) const;
   void StartOver();
   Worker* Admit(LinkId link, const Report& report, Time now);
-  void LearnTerm(const Report& report);
+  void RaiseTerm(const Report& report);
   void Fence(LinkId link, const std::string& why);
   void Lose(Worker& worker, Time now);
   void ForgivePause(Time now);
   bool AnyLive() const;
+  bool ModelIsFree(Time now) const;
   bool MayPlace() const;
   void Place();
   bool MayPublish(const Topology& next) const;
@@ -115,6 +118,7 @@ class Membership {
   MembershipOptions options_;
   MembershipHost* host_;
   Time recovery_ends_;
+  Time next_tick_ = kNever;  // a later one shows that we were paused
   uint64_t term_ = 1;
   uint64_t counter_ = 0;  // of epochs
   uint64_t next_number_;  // of incarnations

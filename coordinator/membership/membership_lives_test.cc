@@ -150,7 +150,7 @@ TestWorker OldWorker(const std::string& name, uint64_t number, int32_t first, in
 }
 
 TEST(MembershipRestart, RaisesTheTermAboveWhatAnyWorkerHasSeen) {
-  TestFleet fleet({.first_number = 1000});
+  TestFleet fleet({.first_number = 1000}, TestFleet::Start::kInRecovery);
   TestWorker e0 = OldWorker("e0", 3, 0, 5);
   e0.report.highest_term = 8;
   fleet.Dial(e0);
@@ -167,7 +167,7 @@ TEST(MembershipRestart, RaisesTheTermAboveWhatAnyWorkerHasSeen) {
 }
 
 TEST(MembershipRestart, AdoptsWhatWorkersHoldAtOnce) {
-  TestFleet fleet({.first_number = 1000});
+  TestFleet fleet({.first_number = 1000}, TestFleet::Start::kInRecovery);
   TestWorker e0 = OldWorker("e0", 3, 0, 2), e1 = OldWorker("e1", 4, 3, 5);
   for (TestWorker* worker : {&e0, &e1}) {
     fleet.Dial(*worker);
@@ -181,7 +181,7 @@ TEST(MembershipRestart, AdoptsWhatWorkersHoldAtOnce) {
 }
 
 TEST(MembershipRestart, PlacesNothingBeforeOneLeaseHasPassed) {
-  TestFleet fleet({.first_number = 1000});
+  TestFleet fleet({.first_number = 1000}, TestFleet::Start::kInRecovery);
   TestWorker e0 = OldWorker("e0", 3, 0, 2), fresh = ExpertWorkerNamed("e9");
   for (TestWorker* worker : {&e0, &fresh}) {
     fleet.Dial(*worker);
@@ -190,11 +190,11 @@ TEST(MembershipRestart, PlacesNothingBeforeOneLeaseHasPassed) {
   EXPECT_THAT(fleet.control.WaitingFor(), HasSubstr("running fleet to report"));
   EXPECT_EQ(fleet.control.NextWakeup(), fleet.At(0) + kLease);
   for (TestWorker* worker : {&e0, &fresh}) fleet.Say(*worker, 1900);
-  fleet.control.Tick(fleet.At(1999));
+  fleet.Advance(1999);
   fleet.Hear(fresh);
   EXPECT_TRUE(fresh.assigned.empty()) << "who holds the rest may yet report";
 
-  fleet.control.Tick(fleet.At(2000));
+  fleet.Advance(2000);
   fleet.Hear(fresh);
   ExpertSet rest = ExpertSet::Full(kTestGrid);
   rest.RemoveAll(e0.report.holds);
@@ -204,17 +204,17 @@ TEST(MembershipRestart, PlacesNothingBeforeOneLeaseHasPassed) {
 
 // Nobody is there to take what is uncovered: it waits for events, not for a time that has passed.
 TEST(MembershipRestart, IsNotWokenAgainAndAgainWhenNobodyTakesTheRest) {
-  TestFleet fleet({.first_number = 1000});
+  TestFleet fleet({.first_number = 1000}, TestFleet::Start::kInRecovery);
   TestWorker e0 = OldWorker("e0", 3, 0, 2);
   fleet.Dial(e0);
   fleet.Say(e0, 100);
   fleet.Say(e0, 1900);
-  fleet.control.Tick(fleet.At(2000));
-  EXPECT_EQ(fleet.control.NextWakeup(), fleet.At(1900) + kLease);
+  fleet.Advance(2000);
+  EXPECT_GT(fleet.control.NextWakeup(), fleet.At(2000));
 }
 
 TEST(MembershipRestart, GivesANewcomerNothingThatAnOldWorkerReportsInTime) {
-  TestFleet fleet({.first_number = 1000});
+  TestFleet fleet({.first_number = 1000}, TestFleet::Start::kInRecovery);
   TestWorker e0 = OldWorker("e0", 3, 0, 2), fresh = ExpertWorkerNamed("e9"),
              e1 = OldWorker("e1", 4, 3, 5);
   for (TestWorker* worker : {&e0, &fresh}) {
@@ -224,7 +224,7 @@ TEST(MembershipRestart, GivesANewcomerNothingThatAnOldWorkerReportsInTime) {
   fleet.Dial(e1);
   fleet.Say(e1, 1500);
   for (TestWorker* worker : {&e0, &fresh}) fleet.Say(*worker, 1900);
-  fleet.control.Tick(fleet.At(2000));
+  fleet.Advance(2000);
   fleet.Hear(fresh);
   EXPECT_TRUE(fresh.assigned.empty());
 }
@@ -248,7 +248,7 @@ TEST(MembershipRestart, TellsLivesApartThatTwoControlsNamedInOneTerm) {
 // Nor does a higher term make an old life newer than one that we named before we knew of that term
 // (simulation seed 164324).
 TEST(MembershipRestart, ALifeThatItNamedIsNewerThanOneOfAnEarlierControl) {
-  TestFleet fleet({.first_number = 2000});
+  TestFleet fleet({.first_number = 2000}, TestFleet::Start::kInRecovery);
   TestWorker fresh = ExpertWorkerNamed("e0"), old = OldWorker("e0", 3, 0, 2);
   old.report.incarnation = {2, 3};
   old.report.highest_term = 2;
@@ -261,9 +261,44 @@ TEST(MembershipRestart, ALifeThatItNamedIsNewerThanOneOfAnEarlierControl) {
   EXPECT_EQ(fleet.uncovered(), 0);
 }
 
+// The highest term there is: nobody can be obeyed above it, and nobody has to be.
+TEST(MembershipRestart, IsNotRaisedAboveTheHighestTermByAnybody) {
+  TestFleet fleet({}, TestFleet::Start::kInRecovery);
+  TestWorker e0 = ExpertWorkerNamed("e0"), liar = OldWorker("x0", 3, 0, 5);
+  fleet.Join(e0, 0);
+  liar.report.highest_term = kMaxTerm;
+  fleet.Dial(liar);
+  fleet.Say(liar, 10);
+  EXPECT_EQ(fleet.control.term(), 1u);
+  EXPECT_THAT(fleet.closed, ElementsAre(liar.link));
+  liar.report.highest_term = kMaxTerm - 1;
+  fleet.Dial(liar);
+  fleet.Say(liar, 20);
+  EXPECT_EQ(fleet.control.term(), kMaxTerm);
+  fleet.Say(e0, 30);
+  fleet.Say(e0, 40);
+  EXPECT_EQ(e0.report.highest_term, kMaxTerm) << "still heard, still obeyed";
+  EXPECT_EQ(fleet.Record("e0").state, WorkerState::kReady);
+}
+
+// A worker that is refused says nothing about this fleet.
+TEST(MembershipRestart, ARefusedWorkersTermIsNoSignOfARunningFleet) {
+  TestFleet fleet({.initial_expert_workers = 2});
+  TestWorker e0 = ExpertWorkerNamed("e0"), stray = OldWorker("x0", 3, 0, 5);
+  fleet.Dial(e0);
+  fleet.Say(e0, 0);
+  stray.report.model.fingerprint = {1, 2};
+  stray.report.highest_term = 5;
+  fleet.Dial(stray);
+  fleet.Say(stray, 10);
+  EXPECT_THAT(stray.fenced, HasSubstr("the fleet serves tiny"));
+  fleet.Say(e0, 20);
+  EXPECT_TRUE(e0.assigned.empty()) << "the second initial worker is still waited for";
+}
+
 // Split control: another one ran the fleet for a while. Whoever has a lower term is not heard.
 TEST(MembershipRestart, RaisesItsTermWhenALifeThatItKnowsHasSeenAHigherOne) {
-  TestFleet fleet;
+  TestFleet fleet({}, TestFleet::Start::kInRecovery);
   TestWorker e0 = ExpertWorkerNamed("e0"), a0 = AttentionWorkerNamed("a0");
   fleet.Join(e0, 0);
   fleet.Join(a0, 0);
@@ -280,7 +315,7 @@ TEST(MembershipRestart, RaisesItsTermWhenALifeThatItKnowsHasSeenAHigherOne) {
 }
 
 TEST(MembershipRestart, RefusesAnotherModelInATermThatTheWorkerObeys) {
-  TestFleet fleet;
+  TestFleet fleet({}, TestFleet::Start::kInRecovery);
   TestWorker e0 = ExpertWorkerNamed("e0"), other = OldWorker("x0", 3, 0, 5);
   fleet.Join(e0, 0);
   other.report.model.fingerprint = {1, 2};
@@ -291,7 +326,8 @@ TEST(MembershipRestart, RefusesAnotherModelInATermThatTheWorkerObeys) {
 }
 
 TEST(MembershipRestart, EpochsOnlyEverGrow) {
-  TestFleet fleet({.initial_expert_workers = 1, .first_number = 1000});
+  TestFleet fleet({.initial_expert_workers = 1, .first_number = 1000},
+                  TestFleet::Start::kInRecovery);
   TestWorker fresh = ExpertWorkerNamed("e9"), e0 = OldWorker("e0", 3, 0, 2),
              e1 = OldWorker("e1", 4, 3, 5);
   e1.report.highest_term = 7;
@@ -301,7 +337,7 @@ TEST(MembershipRestart, EpochsOnlyEverGrow) {
     fleet.Say(*worker, 10);
   }
   fleet.Hangup(e0, 20);
-  fleet.control.Tick(fleet.At(5000));
+  fleet.Advance(5000);
   ASSERT_GE(fleet.published.size(), 5u);
   for (size_t i = 1; i < fleet.published.size(); ++i) {
     EXPECT_GT(fleet.published[i]->epoch, fleet.published[i - 1]->epoch);
@@ -311,7 +347,7 @@ TEST(MembershipRestart, EpochsOnlyEverGrow) {
 // Workers that run go on by the topology that they have: one that lacks those who have not
 // reported yet would end sequences for nothing.
 TEST(MembershipRestart, PublishesNothingThatLacksExpertsBeforeOneLeaseHasPassed) {
-  TestFleet fleet({.first_number = 1000});
+  TestFleet fleet({.first_number = 1000}, TestFleet::Start::kInRecovery);
   TestWorker e0 = OldWorker("e0", 3, 0, 2), e1 = OldWorker("e1", 4, 3, 5);
   fleet.Dial(e0);
   fleet.Say(e0, 100);
@@ -327,20 +363,20 @@ TEST(MembershipRestart, PublishesNothingThatLacksExpertsBeforeOneLeaseHasPassed)
 }
 
 TEST(MembershipRestart, PublishesWhatThereIsAfterOneLease) {
-  TestFleet fleet({.first_number = 1000});
+  TestFleet fleet({.first_number = 1000}, TestFleet::Start::kInRecovery);
   TestWorker e0 = OldWorker("e0", 3, 0, 2);
   fleet.Dial(e0);
   fleet.Say(e0, 100);
   fleet.Say(e0, 1900);
   EXPECT_TRUE(fleet.published.empty());
-  fleet.control.Tick(fleet.At(2000));
+  fleet.Advance(2000);
   EXPECT_EQ(fleet.published.size(), 1u);
   EXPECT_EQ(fleet.uncovered(), kAll / 2);
 }
 
 // It was told what to hold by the control before, and has room for nothing else.
 TEST(MembershipRestart, LeavesALifeThatLoadsWithWhatItLoads) {
-  TestFleet fleet({.first_number = 1000});
+  TestFleet fleet({.first_number = 1000}, TestFleet::Start::kInRecovery);
   TestWorker e0 = OldWorker("e0", 3, 0, 5), fresh = ExpertWorkerNamed("e9");
   e0.report.state = WorkerState::kLoading;
   std::swap(e0.report.holds, e0.report.loading);
@@ -349,7 +385,7 @@ TEST(MembershipRestart, LeavesALifeThatLoadsWithWhatItLoads) {
     fleet.Say(*worker, 100);
   }
   for (TestWorker* worker : {&e0, &fresh}) fleet.Say(*worker, 1900);
-  fleet.control.Tick(fleet.At(2000));
+  fleet.Advance(2000);
   fleet.Hear(e0);
   fleet.Hear(fresh);
   EXPECT_EQ(e0.assigned, ExpertSet::Full(kTestGrid));
@@ -373,14 +409,18 @@ TEST(MembershipModel, IsForgottenWithTheLastLiveWorkerThatHasIt) {
   fleet.Say(right, 10);
   EXPECT_THAT(right.fenced, HasSubstr("the fleet serves large"));
   fleet.Hangup(wrong, 20);
+  TestWorker early = ExpertWorkerNamed("e1");
+  fleet.Dial(early);
+  fleet.Say(early, 2019);
+  EXPECT_THAT(early.fenced, HasSubstr("the fleet serves large")) << "it may yet come back";
   TestWorker again = ExpertWorkerNamed("e1");
-  fleet.Join(again, 30);
+  fleet.Join(again, 2020);
   EXPECT_EQ(again.fenced, "");
   EXPECT_EQ(fleet.uncovered(), 0);
   EXPECT_EQ(fleet.control.topology()->model.name, "tiny");
   EXPECT_GT(fleet.control.topology()->epoch, epoch);
   fleet.Dial(wrong);
-  fleet.Say(wrong, 40);
+  fleet.Say(wrong, 2030);
   EXPECT_THAT(wrong.fenced, HasSubstr("the fleet serves tiny"));
 }
 
@@ -394,16 +434,16 @@ TEST(MembershipModel, ItsFirstPlacementWaitsForTheInitialWorkersAgain) {
   }
   for (TestWorker* worker : {&w0, &w1}) fleet.Hangup(*worker, 10);
   fleet.Dial(e0);
-  fleet.Say(e0, 20);
+  fleet.Say(e0, 2020);
   EXPECT_TRUE(e0.assigned.empty());
   fleet.Dial(e1);
-  fleet.Say(e1, 30);
+  fleet.Say(e1, 2030);
   EXPECT_EQ(e1.assigned.size(), kAll / 2);
 }
 
 // A stray worker was the first that a restarted control heard of.
 TEST(MembershipModel, InRecoveryTheRunningFleetsModelOutvotesANewcomers) {
-  TestFleet fleet({.initial_expert_workers = 2, .first_number = 1000});
+  TestFleet fleet({.first_number = 1000}, TestFleet::Start::kInRecovery);
   TestWorker stray = OfOtherModel(ExpertWorkerNamed("x0")), e0 = OldWorker("e0", 3, 0, 5);
   fleet.Dial(stray);
   fleet.Say(stray, 0);
@@ -417,8 +457,23 @@ TEST(MembershipModel, InRecoveryTheRunningFleetsModelOutvotesANewcomers) {
   EXPECT_THAT(fleet.Last(stray).fenced, HasSubstr("the fleet serves tiny"));
 }
 
-TEST(MembershipModel, AfterTheFirstPlacementNobodyIsOutvoted) {
-  TestFleet fleet({.first_number = 1000});
+// One stray worker and a link of each that broke for a moment.
+TEST(MembershipModel, IsNotGivenUpWhileThoseWhoHaveItMayComeBack) {
+  TestFleet fleet;
+  TestWorker e0 = ExpertWorkerNamed("e0"), stray = OfOtherModel(ExpertWorkerNamed("x0"));
+  fleet.Join(e0, 0);
+  fleet.Hangup(e0, 10);
+  fleet.Dial(stray);
+  fleet.Say(stray, 20);
+  EXPECT_THAT(stray.fenced, HasSubstr("the fleet serves tiny"));
+  fleet.Dial(e0);
+  fleet.Say(e0, 60);
+  EXPECT_EQ(e0.fenced, "");
+  EXPECT_EQ(fleet.uncovered(), 0);
+}
+
+TEST(MembershipModel, WhoHoldsExpertsIsNotOutvoted) {
+  TestFleet fleet({.first_number = 1000}, TestFleet::Start::kInRecovery);
   TestWorker e0 = ExpertWorkerNamed("e0"), stray = OfOtherModel(OldWorker("x0", 3, 0, 5));
   fleet.Join(e0, 0);
   fleet.Dial(stray);

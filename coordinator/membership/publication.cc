@@ -24,6 +24,7 @@ class Claims {
   }
 
   void Claim(const ComputeClass& mine, const ExpertSet& experts) {
+    if (experts.empty()) return;  // also of a worker that says nothing, whose set has no grid
     const auto [claimed, fresh] = claimed_.try_emplace(mine, experts);
     if (!fresh && claimed->second.grid() == experts.grid()) claimed->second.InsertAll(experts);
   }

@@ -73,6 +73,14 @@ TEST_F(PublicationTest, OfTwoClassesThatHoldOneExpertTheListedOneStays) {
                                      "cpu-f32/0000000000000002"));
 }
 
+TEST_F(PublicationTest, AWorkerThatHoldsNothingClaimsNothing) {
+  Member silent = Expert("a", 0, -1, kHere);
+  silent.holds = ExpertSet();  // no grid either
+  const auto listed = List({silent, Expert("b", 0, 5, kHere), Expert("c", 0, 5, kElsewhere)});
+  EXPECT_EQ(listed[1].holds.size(), 6);
+  EXPECT_EQ(listed[2].holds.size(), 0);
+}
+
 TEST_F(PublicationTest, AmongNewOnesTheLowerNameWins) {
   const auto listed = List({Expert("b", 0, 5, kElsewhere), Expert("a", 0, 3, kHere)});
   EXPECT_EQ(listed[0].holds.size(), 4);

@@ -46,7 +46,12 @@ struct TestWorker {
 
 class TestFleet final : public MembershipHost {
  public:
-  explicit TestFleet(MembershipOptions options = {}) : control(options, this, At(0)) {}
+  // Control started at time 0 if it is in recovery, else a lease before.
+  enum class Start { kRecovered, kInRecovery };
+  explicit TestFleet(MembershipOptions options = {}, Start start = Start::kRecovered)
+      : control(options, this, At(0) - (start == Start::kRecovered ? options.lease : Duration())) {
+    control.Tick(At(0));
+  }
 
   static Time At(int64_t ms) { return Time{} + std::chrono::hours(1) + Milliseconds(ms); }
 
@@ -99,6 +104,12 @@ class TestFleet final : public MembershipHost {
     Dial(worker);
     Say(worker, ms);
     Load(worker, ms);
+  }
+
+  // Time passes: ticks as often as control asks for them, the last at `ms`.
+  void Advance(int64_t ms) {
+    while (control.NextWakeup() < At(ms)) control.Tick(control.NextWakeup());
+    control.Tick(At(ms));
   }
 
   void SendCommand(LinkId link, const Command& command) override {

@@ -17,8 +17,6 @@
 namespace expertmesh {
 namespace {
 
-// Until a lost worker is noticed, replaced or back.
-
 // Codes that gRPC itself gives when a server goes away in the middle of a call.
 bool IsBroken(absl::StatusCode code) {
   return code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kCancelled ||

@@ -33,6 +33,7 @@ FleetListing SomeListing() {
   expert.report.holds = ExpertSet::Full(kGrid);
   expert.assigned = ExpertSet::Full(kGrid);
   expert.state = WorkerState::kLost;
+  expert.note = "not used for some";
   listing.workers = {attention, expert};
   return listing;
 }
@@ -50,6 +51,10 @@ TEST(Listing, TellsOperatorsWhatControlKnows) {
   EXPECT_EQ(proto.workers(1).holds_experts(), 8);
   EXPECT_EQ(proto.workers(1).holds_text(), "layers 1-2: experts 0-3");
   EXPECT_FALSE(proto.has_missing());
+  EXPECT_FALSE(proto.workers(0).has_note());
+  EXPECT_EQ(proto.workers(1).note(), "not used for some");
+  listing.missing = "something";
+  EXPECT_EQ(ToProto(listing).missing(), "something");
 }
 
 TEST(HealthWatch, TellsTheFirstAnswerAndEachChange) {
