@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@
 #include "common/status.h"
 #include "device/cpu/cpu_device.h"
 #include "kernels/classes.h"
+#include "model/vocabulary/vocabulary.h"
 #include "transport/worker_loop.h"
 
 namespace expertmesh {
@@ -29,6 +31,15 @@ struct AttentionWorker::Impl {
   std::unique_ptr<Transport> transport;
   std::unique_ptr<ControlLink> control;
   std::unique_ptr<AttentionNode> node;
+  std::optional<Vocabulary> vocabulary;  // none: the checkpoint has no tokenizer
+
+  absl::Status ReadVocabulary(const std::string& folder) {
+    absl::StatusOr<Vocabulary> read = Vocabulary::Open(folder);
+    if (absl::IsNotFound(read.status())) return absl::OkStatus();
+    RETURN_IF_ERROR(read.status());
+    vocabulary = *std::move(read);
+    return absl::OkStatus();
+  }
 };
 
 namespace {
@@ -107,6 +118,7 @@ absl::StatusOr<std::unique_ptr<AttentionWorker>> AttentionWorker::Create(
   ASSIGN_OR_RETURN(impl->compute,
                    Forward::Create(impl->checkpoint.get(), forward, impl->kernels.get(),
                                    impl->device.get(), impl->loop.get()));
+  RETURN_IF_ERROR(impl->ReadVocabulary(options.model_folder));
   FillIdentity(options, config, impl->compute->shape(), impl->identity, impl->limits);
   impl->identity.compute_class = Fingerprint(kCpuF32, *impl->kernels, *impl->device);
   ASSIGN_OR_RETURN(impl->identity.model.fingerprint, impl->checkpoint->Fingerprint());
@@ -130,6 +142,13 @@ void AttentionWorker::Start(std::unique_ptr<Transport> transport,
   AttentionNodeOptions options;
   options.identity = impl_->identity;
   options.limits = impl_->limits;
+  if (impl_->vocabulary.has_value()) {
+    options.limits.text = true;
+    options.token_bytes = [impl = impl_.get()](int32_t id, bool special_tokens) {
+      const bool hidden = !special_tokens && impl->vocabulary->is_special(id);
+      return hidden ? absl::string_view() : impl->vocabulary->bytes(id);
+    };
+  }
   options.scheduler = {impl_->options.max_step_rows, impl_->options.prefill_chunk};
   options.max_sequences = std::min(impl_->options.max_sequences, impl_->options.max_step_rows);
   options.max_waiting = impl_->options.max_waiting;

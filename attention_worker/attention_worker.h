@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "cluster/control_link.h"
 #include "cluster/liveness.h"
-#include "generation/attention_port.h"
+#include "generation/request_port.h"
 #include "transport/channel.h"
 
 namespace expertmesh {

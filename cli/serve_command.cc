@@ -11,6 +11,7 @@
 #include "common/options.h"
 #include "common/status.h"
 #include "coordinator/service/coordinator_server.h"
+#include "coordinator/text/checkpoint_text.h"
 #include "rpc/process.h"
 
 namespace expertmesh {
@@ -26,6 +27,8 @@ class ServeCommand final : public CliCommand {
     command->add_option("--model", model_, "checkpoint folder")
         ->required()
         ->check(CLI::ExistingDirectory);
+    command->add_option("--served-model-name", model_name_,
+                        "the model's name for users; that of the folder if not given");
     command->add_option("--dtype", dtype_, "weights as stored, or widened to f32")
         ->check(CLI::IsMember({"stored", "f32"}));
     AddNumber(*command, "--attention-workers", &options_.attention_workers, 1, 64, "how many");
@@ -47,9 +50,10 @@ class ServeCommand final : public CliCommand {
     options_.attention.threads = options_.expert.threads = threads_ > 0 ? threads_ : cores;
     options_.attention.model_folder = options_.expert.model_folder = model_;
     options_.attention.widen = options_.expert.widen = dtype_ == "f32";
+    ASSIGN_OR_RETURN(options_.text, OpenTextModel(model_, model_name_));
     ASSIGN_OR_RETURN(auto cluster, EmbeddedCluster::Start(options_));
     ASSIGN_OR_RETURN(auto server, CoordinatorServer::Start(
-                                      &cluster->coordinator(),
+                                      &cluster->coordinator(), options_.text,
                                       {.listen = listen_.listen,
                                        .allow_insecure_listen = listen_.allow_insecure_listen},
                                       CoordinatorServer::Workers::kAreHere));
@@ -65,7 +69,7 @@ class ServeCommand final : public CliCommand {
  private:
   ListenFlags listen_;
   EmbeddedOptions options_;
-  std::string model_, dtype_ = "stored";
+  std::string model_, model_name_, dtype_ = "stored";
   int threads_ = 0;
 };
 

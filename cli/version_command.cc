@@ -3,6 +3,7 @@
 
 #include "absl/strings/str_join.h"
 #include "cli/command.h"
+#include "common/version.h"
 #include "device/cpu/cpu_device.h"
 #include "kernels/classes.h"
 #include "transport/handshake.h"
@@ -19,7 +20,7 @@ class VersionCommand final : public CliCommand {
     CpuDevice device({});
     auto kernels = OpenClass(kCpuF32, device);
     if (!kernels.ok()) return kernels.status();
-    std::printf("expertmesh %s\nwire %d\ncompute class %s (%s)\n", EXPERTMESH_VERSION, kWireVersion,
+    std::printf("expertmesh %s\nwire %d\ncompute class %s (%s)\n", Version(), kWireVersion,
                 ToString(Fingerprint(kCpuF32, **kernels, device)).c_str(),
                 absl::StrJoin(SupportedIsas(), ", ").c_str());
     return absl::OkStatus();

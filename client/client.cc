@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "client/answer_so_far.h"
 #include "common/status.h"
 #include "rpc/channel.h"
 #include "rpc/deadline.h"
@@ -25,13 +26,13 @@ Client::Client(const std::string& address) {
   admin_ = v1::Admin::NewStub(channel);
 }
 
-absl::Status Client::Generate(const GenerateRequest& request,
-                              const std::function<void(const Delta&)>& on_delta) {
+absl::Status Client::GenerateOnce(const UserRequest& request,
+                                  const std::function<void(const Delta&)>& on_delta) {
   grpc::ClientContext context;
   context.set_deadline(ToGrpcDeadline(request.deadline));
-  auto reader = generation_->GenerateStream(&context, ToPublicProto(request));
+  auto reader = generation_->GenerateStream(&context, ToProto(request));
   v1::GenerateResponse response;
-  bool finished = false;
+  int32_t finished = 0;
   absl::Status refused;
   while (refused.ok() && reader->Read(&response)) {
     absl::StatusOr<Delta> delta = FromProto(response);
@@ -41,14 +42,45 @@ absl::Status Client::Generate(const GenerateRequest& request,
       context.TryCancel();
       break;
     }
-    finished = finished || delta->finish != FinishReason::kNone;
+    finished += delta->finish != FinishReason::kNone ? 1 : 0;
     on_delta(*delta);
   }
   const absl::Status status = FromGrpcStatus(reader->Finish());
   RETURN_IF_ERROR(refused);
   RETURN_IF_ERROR(status);
-  if (!finished) return absl::InternalError("the server ended without a finish reason");
+  if (finished == 0) return absl::InternalError("the server ended without a finish reason");
   return absl::OkStatus();
+}
+
+absl::Status Client::Generate(const UserRequest& request,
+                              const std::function<void(const Delta&)>& on_delta) {
+  AnswerSoFar answer(request);
+  int resumes = 0;
+  for (;;) {
+    const absl::Status status = GenerateOnce(answer.Rest(), [&](const Delta& delta) {
+      if (!delta.tokens.empty()) resumes = 0;
+      on_delta(answer.Take(delta));
+    });
+    if (status.ok() || !answer.MayResume(status) || resumes == most_resumes) return status;
+    ++resumes;
+    const auto pause = RetryAfter(status).value_or(kRetryHint);
+    if (Now() + pause >= request.deadline) return status;
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+absl::StatusOr<v1::TokenizeResponse> Client::Tokenize(const v1::TokenizeRequest& request) {
+  grpc::ClientContext context;
+  v1::TokenizeResponse response;
+  RETURN_IF_ERROR(FromGrpcStatus(generation_->Tokenize(&context, request, &response)));
+  return response;
+}
+
+absl::StatusOr<v1::ListModelsResponse> Client::ListModels() {
+  grpc::ClientContext context;
+  v1::ListModelsResponse response;
+  RETURN_IF_ERROR(FromGrpcStatus(generation_->ListModels(&context, {}, &response)));
+  return response;
 }
 
 absl::StatusOr<v1::GetTopologyResponse> Client::GetTopology() {

@@ -11,7 +11,7 @@
 #include "absl/status/statusor.h"
 #include "expertmesh/v1/admin.grpc.pb.h"
 #include "expertmesh/v1/generation.grpc.pb.h"
-#include "rpc/convert_generation.h"
+#include "rpc/convert_user.h"
 
 namespace expertmesh {
 
@@ -22,9 +22,15 @@ class Client {
   explicit Client(const std::string& address);
 
   // Runs one request and gives its deltas to `on_delta`, on this thread, as they come. Returns when
-  // the answer is complete. request.deadline is the call's.
-  absl::Status Generate(const GenerateRequest& request,
+  // the answer is complete. request.deadline is the call's. An answer to one choice that breaks off
+  // with UNAVAILABLE is resumed, up to `most_resumes` times without a new token between, after as
+  // long as the server says: what `on_delta` gets is what it would have got unbroken.
+  absl::Status Generate(const UserRequest& request,
                         const std::function<void(const Delta&)>& on_delta);
+  int most_resumes = 5;
+
+  absl::StatusOr<v1::TokenizeResponse> Tokenize(const v1::TokenizeRequest& request);
+  absl::StatusOr<v1::ListModelsResponse> ListModels();
 
   // The fleet as control sees it. Waits at most 5 s.
   absl::StatusOr<v1::GetTopologyResponse> GetTopology();
@@ -35,6 +41,8 @@ class Client {
 
  private:
   absl::StatusOr<v1::GetTopologyResponse> GetTopology(Time deadline);
+  absl::Status GenerateOnce(const UserRequest& request,
+                            const std::function<void(const Delta&)>& on_delta);
 
   std::unique_ptr<v1::Generation::Stub> generation_;
   std::unique_ptr<v1::Admin::Stub> admin_;

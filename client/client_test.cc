@@ -20,15 +20,14 @@ class FakeCoordinator final : public v1::Generation::CallbackService {
  public:
   grpc::ServerWriteReactor<v1::GenerateResponse>* GenerateStream(
       grpc::CallbackServerContext* context, const v1::GenerateRequest* request) override {
-    return GenerateReactor<v1::GenerateResponse>::Serve(
-        &calls_, context, FromProto(*request),
-        [](const Delta& piece) { return ToPublicProto(piece, true); });
+    return GenerateReactor<UserRequest, v1::GenerateResponse>::Serve(
+        &calls_, context, FromProto(*request), ResponseEncoder{.request_id = "", .logprobs = true});
   }
-  FakePort port;
+  FakePortOf<UserRequest> port;
 
  private:
   std::atomic<RequestId> last_id_{0};
-  PortCalls calls_{&port, [this] { return ++last_id_; }};
+  PortCalls<UserRequest> calls_{&port, [this] { return ++last_id_; }};
 };
 
 class FakeAdmin final : public v1::Admin::CallbackService {
@@ -52,9 +51,9 @@ v1::GetTopologyResponse WholeFleet() {
   return fleet;
 }
 
-GenerateRequest SomeRequest() {
-  GenerateRequest request;
-  request.prompt = {1, 2};
+UserRequest SomeRequest() {
+  UserRequest request;
+  request.prompt = std::vector<int32_t>{1, 2};
   request.max_tokens = 3;
   request.logprobs = true;
   return request;
@@ -68,7 +67,7 @@ struct ClientTest : ::testing::Test {
     client.emplace(server->address());
   }
   // Runs the client on a thread of its own while the test plays the server.
-  std::thread Generate(GenerateRequest request) {
+  std::thread Generate(UserRequest request) {
     return std::thread([this, request = std::move(request)] {
       status = client->Generate(request, [this](const Delta& delta) {
         for (const OutputToken& token : delta.tokens) tokens.push_back(token);
@@ -105,6 +104,42 @@ TEST_F(ClientTest, AnErrorKeepsItsCodeTextAndHint) {
   EXPECT_EQ(RetryAfter(status), Milliseconds(250));
 }
 
+// The rest of a broken answer is asked for with what was told and what is there already.
+TEST_F(ClientTest, ResumesAnAnswerThatBreaksOff) {
+  std::thread call = Generate(SomeRequest());
+  RequestId id = coordinator.port.WaitForStart();
+  Delta first = TokenDelta(7, -0.125f);
+  first.opening = Opening{2, 99, false};
+  coordinator.port.Deliver(id, first);
+  coordinator.port.End(id, WithRetryAfter(absl::UnavailableError("lost"), Milliseconds(1)));
+  id = coordinator.port.WaitForStart(1);
+  const UserRequest rest = coordinator.port.asked.Get().started[id];
+  EXPECT_EQ(rest.sampling.seed, 99u);
+  ASSERT_TRUE(rest.resume.has_value());
+  EXPECT_EQ(rest.resume->token_ids, std::vector<int32_t>{7});
+  coordinator.port.Deliver(id, LastDelta(8, FinishReason::kLength, {2, 2}));
+  coordinator.port.End(id, absl::OkStatus());
+  call.join();
+  EXPECT_TRUE(status.ok()) << status;
+  ASSERT_EQ(tokens.size(), 2u);
+  EXPECT_EQ(tokens[1].id, 8);
+}
+
+TEST_F(ClientTest, GivesUpWhenNothingNewComesOfResuming) {
+  client->most_resumes = 2;
+  std::thread call = Generate(SomeRequest());
+  Delta first = TokenDelta(7, -0.125f);
+  first.opening = Opening{2, 99, false};
+  coordinator.port.Deliver(coordinator.port.WaitForStart(), first);
+  for (size_t attempt = 0; attempt < 3; ++attempt) {
+    coordinator.port.End(coordinator.port.WaitForStart(attempt),
+                         WithRetryAfter(absl::UnavailableError("lost"), Milliseconds(1)));
+  }
+  call.join();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(coordinator.port.asked.Get().order.size(), 3u);
+}
+
 TEST_F(ClientTest, AStreamWithoutAFinishReasonIsAnError) {
   std::thread call = Generate(SomeRequest());
   coordinator.port.End(coordinator.port.WaitForStart(), absl::OkStatus());
@@ -113,7 +148,7 @@ TEST_F(ClientTest, AStreamWithoutAFinishReasonIsAnError) {
 }
 
 TEST_F(ClientTest, TheDeadlineOfTheRequestHolds) {
-  GenerateRequest request = SomeRequest();
+  UserRequest request = SomeRequest();
   request.deadline = Now() + std::chrono::milliseconds(150);
   std::thread call = Generate(request);
   const RequestId id = coordinator.port.WaitForStart();

@@ -7,6 +7,7 @@ find_package(spdlog CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(xxhash REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
 if(EXPERTMESH_GRPC)
   find_package(Protobuf MODULE REQUIRED)  # by module, and before gRPC: its own config file is not packaged
   find_package(gRPC CONFIG REQUIRED)

@@ -14,7 +14,7 @@
 #include "cluster/control_link.h"
 #include "cluster/report.h"
 #include "cluster/topology.h"
-#include "generation/attention_port.h"
+#include "generation/request_port.h"
 
 namespace expertmesh {
 

@@ -5,17 +5,23 @@
 #include "coordinator/service/attention_stub.h"
 #include "coordinator/service/coordinator_server.h"
 #include "coordinator/service/options.h"
+#include "coordinator/text/checkpoint_text.h"
 #include "rpc/process.h"
 
 namespace expertmesh {
 namespace {
 
 absl::Status Run(const CoordinatorFlags& flags, StopSignals& signals) {
+  std::shared_ptr<const TextModel> text =
+      TokensOnly(flags.model_name.empty() ? "model" : flags.model_name);
+  if (!flags.model_folder.empty()) {
+    ASSIGN_OR_RETURN(text, OpenTextModel(flags.model_folder, flags.model_name));
+  }
   Coordinator coordinator(flags.coordinator, GrpcAttentionPorts());
   RpcServerOptions listen;
   listen.listen = flags.listen.listen;
   listen.allow_insecure_listen = flags.listen.allow_insecure_listen;
-  ASSIGN_OR_RETURN(auto server, CoordinatorServer::Start(&coordinator, listen));
+  ASSIGN_OR_RETURN(auto server, CoordinatorServer::Start(&coordinator, std::move(text), listen));
   LogInfo("serving on ", server->address());
   AnnounceListening(server->address());
   signals.Wait();

@@ -3,13 +3,14 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace expertmesh {
 
 enum class FinishReason : uint8_t {
   kNone,    // not ended yet
-  kStop,    // an end-of-sequence or stop token was made
+  kStop,    // an end-of-sequence token, a stop token or a stop string was made
   kLength,  // max_tokens were made
 };
 
@@ -33,13 +34,24 @@ struct Usage {
   bool operator==(const Usage&) const = default;
 };
 
+// What a front door says first.
+struct Opening {
+  int32_t prompt_tokens = 0;
+  uint64_t seed = 0;
+  bool text = false;  // there is a tokenizer: tokens come with their text
+};
+
 // A piece of an answer: only what is new since the piece before.
 struct Delta {
+  int32_t choice = 0;              // which of the n answers it belongs to
+  std::optional<Opening> opening;  // in a front door's first piece
   // Logprobs of prompt tokens 1, 2, ...: all in one piece, before the first output token.
   std::vector<float> prompt_logprobs;
   std::vector<OutputToken> tokens;
-  FinishReason finish = FinishReason::kNone;  // set in the last piece, with usage
+  std::string text;                           // a front door's
+  FinishReason finish = FinishReason::kNone;  // set in the choice's last piece, with usage
   std::optional<int32_t> stop_token_id;       // which token stopped it
+  std::optional<std::string> stop_string;     // or which string
   Usage usage;
 };
 

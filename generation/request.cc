@@ -1,5 +1,7 @@
 #include "generation/request.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 
@@ -22,7 +24,54 @@ absl::Status Refuse(const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(parts...));
 }
 
+absl::Status ValidateStopping(const GenerateRequest& request) {
+  const bool bounded = request.max_tokens > 0;
+  if (request.min_tokens < 0 || (bounded && request.min_tokens > request.max_tokens)) {
+    return Refuse("min_tokens is ", request.min_tokens, "; it goes from 0 to max_tokens, ",
+                  request.max_tokens);
+  }
+  if (request.stop.size() > kMaxStopStrings) {
+    return Refuse("stop has ", request.stop.size(), " strings; at most ", kMaxStopStrings);
+  }
+  for (size_t i = 0; i < request.stop.size(); ++i) {
+    const size_t bytes = request.stop[i].size();
+    if (bytes == 0 || bytes > kMaxStopStringBytes) {
+      return Refuse("stop[", i, "] has ", bytes, " bytes; from 1 to ", kMaxStopStringBytes);
+    }
+  }
+  if (request.stop_token_ids.size() > kMaxStopTokenIds) {
+    return Refuse("stop_token_ids has ", request.stop_token_ids.size(), " entries; at most ",
+                  kMaxStopTokenIds);
+  }
+  return absl::OkStatus();
+}
+
+// Masked until min_tokens are made, they must leave something to choose.
+absl::Status CheckSomethingIsAllowed(const GenerateRequest& request, const RequestLimits& limits) {
+  if (request.min_tokens == 0) return absl::OkStatus();
+  std::vector<int32_t> ending = EndingIds(request, limits);
+  std::sort(ending.begin(), ending.end());
+  ending.erase(std::unique(ending.begin(), ending.end()), ending.end());
+  const auto ends = [&](int32_t id) {
+    return std::binary_search(ending.begin(), ending.end(), id);
+  };
+  const auto& allowed = request.sampling.allowed_token_ids;
+  const bool none = allowed.has_value() ? std::all_of(allowed->begin(), allowed->end(), ends)
+                                        : static_cast<int64_t>(ending.size()) >= limits.vocabulary;
+  if (!none) return absl::OkStatus();
+  return Refuse("min_tokens is ", request.min_tokens,
+                ", but every allowed id would end the output; it is 0 then");
+}
+
 }  // namespace
+
+std::vector<int32_t> EndingIds(const GenerateRequest& request, const RequestLimits& limits) {
+  std::vector<int32_t> ids = request.stop_token_ids;
+  if (!request.ignore_eos) {
+    ids.insert(ids.end(), limits.eos_token_ids.begin(), limits.eos_token_ids.end());
+  }
+  return ids;
+}
 
 absl::Status ValidateShape(const GenerateRequest& request) {
   if (request.request_id.size() > kMaxRequestIdBytes) {
@@ -30,13 +79,16 @@ absl::Status ValidateShape(const GenerateRequest& request) {
                   kMaxRequestIdBytes);
   }
   if (request.prompt.empty()) return Refuse("token_ids is empty; a prompt has at least one token");
-  if (request.max_tokens < 1) {
+  if (request.choice < 0 || request.choice >= kMaxChoices) {
+    return Refuse("choice is ", request.choice, "; it goes from 0 to ", kMaxChoices - 1);
+  }
+  if (request.default_max_tokens < 0) {
+    return Refuse("default_max_tokens is ", request.default_max_tokens, "; it is at least 0");
+  }
+  if (request.max_tokens < 0) {
     return Refuse("max_tokens is ", request.max_tokens, "; it is at least 1");
   }
-  if (request.stop_token_ids.size() > kMaxStopTokenIds) {
-    return Refuse("stop_token_ids has ", request.stop_token_ids.size(), " entries; at most ",
-                  kMaxStopTokenIds);
-  }
+  RETURN_IF_ERROR(ValidateStopping(request));
   if (request.top_logprobs < 0 || request.top_logprobs > kMaxTopLogprobs) {
     return Refuse("top_logprobs is ", request.top_logprobs, "; it goes from 0 to ",
                   kMaxTopLogprobs);
@@ -46,18 +98,30 @@ absl::Status ValidateShape(const GenerateRequest& request) {
 
 absl::Status ValidateRequest(const GenerateRequest& request, const RequestLimits& limits) {
   RETURN_IF_ERROR(ValidateShape(request));
-  const int64_t total = static_cast<int64_t>(request.prompt.size()) + request.max_tokens;
-  if (total > limits.max_context) {
-    return Refuse("token_ids has ", request.prompt.size(), " tokens and max_tokens is ",
-                  request.max_tokens, ": together ", total, "; the context holds ",
-                  limits.max_context);
+  // Where max_tokens is not said there must be room for one token.
+  const int64_t prompt = static_cast<int64_t>(request.prompt.size());
+  const int64_t resumed = static_cast<int64_t>(request.resumed.size());
+  const int64_t output = request.max_tokens > 0 ? request.max_tokens : resumed + 1;
+  if (prompt + output > limits.max_context) {
+    return Refuse("the prompt has ", prompt, " tokens and max_tokens is ", output, ": together ",
+                  prompt + output, "; the context holds ", limits.max_context);
+  }
+  if (request.max_tokens > 0 && resumed >= request.max_tokens) {
+    return Refuse("resume.token_ids has ", resumed, " tokens; max_tokens is ", request.max_tokens);
   }
   if (request.top_logprobs > limits.vocabulary) {
     return Refuse("top_logprobs is ", request.top_logprobs, "; it goes from 0 to ",
                   limits.vocabulary);
   }
+  if (!request.stop.empty() && !limits.text) {
+    return absl::FailedPreconditionError(
+        "stop strings are asked for; the model's checkpoint has no tokenizer");
+  }
   RETURN_IF_ERROR(CheckIds("token_ids", request.prompt, limits.vocabulary));
-  return CheckIds("stop_token_ids", request.stop_token_ids, limits.vocabulary);
+  RETURN_IF_ERROR(CheckIds("resume.token_ids", request.resumed, limits.vocabulary));
+  RETURN_IF_ERROR(CheckIds("stop_token_ids", request.stop_token_ids, limits.vocabulary));
+  RETURN_IF_ERROR(ValidateSampling(request.sampling, limits.vocabulary));
+  return CheckSomethingIsAllowed(request, limits);
 }
 
 }  // namespace expertmesh

@@ -8,17 +8,26 @@
 
 #include "absl/status/status.h"
 #include "common/clock.h"
+#include "generation/sampling.h"
 
 namespace expertmesh {
 
 // Who asks is known by this number: made by the front door, never reused within its life.
 using RequestId = uint64_t;
 
-// One generation. Plain values; bounds are in ValidateRequest.
+// One sequence to be made by one attention worker: everything is said. Plain values; bounds are in
+// ValidateRequest.
 struct GenerateRequest {
   std::string request_id;               // the caller's name for it, echoed; may be empty
   std::vector<int32_t> prompt;          // token ids, at least one, taken as they are
-  int32_t max_tokens = 0;               // at least 1
+  std::vector<int32_t> resumed;         // the output so far: as if made here before; may be empty
+  SamplingParams sampling;              // how output ids are chosen; as it stands: greedily
+  int32_t choice = 0;                   // which of the answers to this prompt: for its draws
+  int32_t max_tokens = 0;               // at least 1; 0: not said, what the context has left
+  int32_t default_max_tokens = 0;       // where it is not said: at most this; 0: no bound
+  int32_t min_tokens = 0;               // before that many only max_tokens ends the output
+  std::vector<std::string> stop;        // strings that end it
+  bool special_tokens = false;          // stop strings are looked for in special tokens, too
   std::vector<int32_t> stop_token_ids;  // besides the model's own end-of-sequence ids
   bool ignore_eos = false;              // the model's end-of-sequence ids do not end it
   bool logprobs = false;                // report each output token's logprob
@@ -31,10 +40,17 @@ struct GenerateRequest {
 struct RequestLimits {
   int32_t vocabulary = 0;   // token ids are below it
   int32_t max_context = 0;  // prompt and output together
+  bool text = false;        // the worker knows its tokens' bytes: stop strings can be asked for
   std::vector<int32_t> eos_token_ids;
 };
 
+// The ids that end this request's output: stop_token_ids, and the model's own unless ignore_eos.
+std::vector<int32_t> EndingIds(const GenerateRequest& request, const RequestLimits& limits);
+
 inline constexpr int32_t kMaxTopLogprobs = 1024;
+inline constexpr int32_t kMaxStopStrings = 16;
+inline constexpr int32_t kMaxStopStringBytes = 256;
+inline constexpr int32_t kMaxChoices = 128;
 inline constexpr int32_t kMaxStopTokenIds = 64;
 inline constexpr int32_t kMaxRequestIdBytes = 128;
 

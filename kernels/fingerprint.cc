@@ -16,6 +16,7 @@ namespace {
 constexpr int64_t kRows = 9, kHidden = 45, kIntermediate = 37, kExperts = 6, kTopK = 3;
 constexpr int64_t kHeads = 3, kLatent = 40, kRope = 8, kWidth = kLatent + kRope;
 constexpr int64_t kBlockRows = 8, kSplit = 16, kPositions = 40, kVocabulary = 1100;
+constexpr int64_t kSampleRows = 64;
 
 // Memory of the device with the sequence of inputs that fills it, and the hash of what comes out.
 class Bench {
@@ -29,7 +30,7 @@ class Bench {
   template <typename T>
   T* Take(int64_t count) {
     absl::StatusOr<Buffer> buffer = device_.Allocate(count * sizeof(T));
-    CHECK(buffer.ok(), "the fingerprint needs less than a megabyte");
+    CHECK(buffer.ok(), "the fingerprint needs two megabytes");
     buffers_.push_back(*std::move(buffer));
     return buffers_.back().as<T>();
   }
@@ -65,7 +66,7 @@ class Bench {
   void RunLinears();
   void RunAttention();
   void RunExperts();
-  void RunGreedy();
+  void RunSample();
 
   const Kernels& kernels_;
   Device& device_;
@@ -154,22 +155,46 @@ void Bench::RunExperts() {
   Add(x);
 }
 
-void Bench::RunGreedy() {
-  std::vector<int32_t> targets(kRows, 17), counts(kRows, 4);
-  GreedyArgs args;
-  args.logits = Values(kRows, kVocabulary);
-  args.targets = targets;
-  args.top_counts = counts;
+// Greedy rows, and rows that are drawn under every filter and penalty; where only a few ids are
+// allowed, a wrong bit of theirs is likeliest to show.
+void Bench::RunSample() {
+  const int32_t ids[] = {3, 1090, 17, 400, 7, 640};
+  const int32_t counts[] = {0, 2, 1, 5, 0, 3};
+  const float biases[] = {0.5f, -0.75f, 0.25f, 1.5f, -0.125f, 0.25f};
+  std::vector<SampleRow> rows(kSampleRows, {.target = 17, .top = 4});
+  for (int32_t r = 1; r < kSampleRows; ++r) {
+    SampleRow& row = rows[r];
+    row.temperature = static_cast<float>(r % 8) / 4;
+    row.top_k = r % 2 == 0 ? 7 * r : 0;
+    row.top_p = r % 3 == 0 ? 0.75f : 1.0f;
+    row.min_p = r % 5 == 0 ? 0.125f : 0.0f;
+    row.seed = uint64_t{20240507} << r % 32;
+    row.choice = r;
+    row.output_index = 2 * r;
+    row.restricted = r % 4 != 0;
+    row.allowed = row.bias_ids = row.seen_ids = ids;
+    row.biases = biases;
+    row.seen_counts = counts;
+    row.repetition_penalty = 1.25f;
+    row.presence_penalty = 0.5f;
+    row.frequency_penalty = -0.3f;
+    row.masked = absl::MakeConstSpan(ids).first(r % 3);
+  }
+  SampleArgs args;
+  args.logits = Values(kSampleRows, kVocabulary);
+  args.rows = rows;
   args.top_stride = 4;
-  args.ids = Take<int32_t>(kRows);
-  args.logprobs = Take<float>(kRows);
-  args.target_logprobs = Take<float>(kRows);
-  args.top = Take<TopLogit>(kRows * 4);
-  kernels_.Greedy(*stream_, args);
-  Add(args.ids, kRows);
-  Add(args.logprobs, kRows);
-  Add(args.target_logprobs, kRows);
-  Add(args.top, kRows * 4);
+  args.ids = Take<int32_t>(kSampleRows);
+  args.logprobs = Take<float>(kSampleRows);
+  args.target_logprobs = Take<float>(kSampleRows);
+  args.top = Take<TopLogit>(kSampleRows * 4);
+  args.scaled = Take<float>(kSampleRows * kVocabulary);
+  args.order = Take<uint64_t>(kSampleRows * kVocabulary);
+  kernels_.Sample(*stream_, args);
+  Add(args.ids, kSampleRows);
+  Add(args.logprobs, kSampleRows);
+  Add(args.target_logprobs, kSampleRows);
+  Add(args.top, kSampleRows * 4);
 }
 
 uint64_t Bench::Run() {
@@ -177,7 +202,7 @@ uint64_t Bench::Run() {
   RunLinears();
   RunAttention();
   RunExperts();
-  RunGreedy();
+  RunSample();
   return hash_;
 }
 

@@ -88,16 +88,43 @@ struct TopLogit {
   float logprob = 0;
 };
 
-// What greedy decoding and logprobs need of one row of logits. -1 in `target` asks for none.
-struct GreedyArgs {
-  ConstMatrix logits;                    // [R, vocabulary]
-  absl::Span<const int32_t> targets;     // [R] the id whose logprob is wanted too, or -1
-  absl::Span<const int32_t> top_counts;  // [R] entries of `top` to fill, at most top_stride
+// What is wanted of one row of logits, and how its id is chosen (Kernels::Sample). As it stands:
+// the greatest logit. Ids are inside the vocabulary, and each is in a list once, in any order.
+struct SampleRow {
+  int32_t target = -1;  // the id whose logprob is wanted too; -1: none
+  int32_t top = 0;      // entries of SampleArgs::top to fill, at most top_stride
+
+  float temperature = 0;  // 0: the greatest is taken, nothing is drawn
+  int32_t top_k = 0;      // 0: off
+  float top_p = 1;        // in (0, 1]; 1: off
+  float min_p = 0;        // in [0, 1]; 0: off
+  float repetition_penalty = 1;
+  float presence_penalty = 0;
+  float frequency_penalty = 0;
+
+  bool restricted = false;  // to the ids of `allowed`
+  absl::Span<const int32_t> allowed;
+  absl::Span<const int32_t> bias_ids;
+  absl::Span<const float> biases;         // [bias_ids]
+  absl::Span<const int32_t> seen_ids;     // of prompt and output, to be penalised
+  absl::Span<const int32_t> seen_counts;  // [seen_ids] how often in the output
+  absl::Span<const int32_t> masked;       // never chosen
+
+  uint64_t seed = 0;   // these three say which random number it is: UniformDraw of
+  int32_t choice = 0;  // common/philox.h, draw 0
+  int32_t output_index = 0;
+};
+
+struct SampleArgs {
+  ConstMatrix logits;                // [R, vocabulary], raw
+  absl::Span<const SampleRow> rows;  // [R]
   int64_t top_stride = 0;
-  int32_t* ids = nullptr;            // [R] out: argmax, ties to the lower id
+  int32_t* ids = nullptr;            // [R] out: the chosen id
   float* logprobs = nullptr;         // [R] out: of that id
-  float* target_logprobs = nullptr;  // [R] out: of targets[r]; 0 where none was asked
+  float* target_logprobs = nullptr;  // [R] out: of rows[r].target; 0 where none was asked
   TopLogit* top = nullptr;           // [R, top_stride] out: by logit descending, then id ascending
+  float* scaled = nullptr;           // [R, vocabulary] scratch
+  uint64_t* order = nullptr;         // [R, vocabulary] scratch
 };
 
 // The operations of one compute class on one kind of device. Immutable; any thread may call.
@@ -170,10 +197,22 @@ class Kernels {
   // x += y.
   virtual void Add(Stream& stream, ConstMatrix y, Matrix x) const = 0;
 
-  // Greedy choice and logprobs. logprob(i) = (logit_i - m) - Log(s), m the maximum of the row, s
-  // the sum of Exp(logit - m): per chunk of 1,024 ids in lane order, then the chunks added in
-  // order.
-  virtual void Greedy(Stream& stream, const GreedyArgs& args) const = 0;
+  // Chooses an id per row, and gives logprobs of the raw logits x: logprob(i) = (x_i - m) - Log(s),
+  // m the maximum of the row, s the sum of Exp(x - m): per chunk of 1,024 ids in lane order, then
+  // the chunks added in order. The id comes by these steps, each a single rounding per operation:
+  //   y = x + bias; where `restricted`, -inf for all but the allowed ids. Of each seen id y becomes
+  //   y * repetition if y < 0, else y / repetition; then, if it was in the output, y - (presence +
+  //   frequency * count). -inf for masked ids. M = the maximum of y. At temperature 0, or if M is
+  //   not finite, the id is the first of the value M.
+  //   z = (y - M) / temperature; the weight w = Exp(z), so the greatest weight is 1. CANDIDATES are
+  //   the ids with w > 0, by z descending, then id ascending. W, the weight of them all, is summed
+  //   as s is. Every other sum below goes in candidate order, in double, from +0.
+  //   top-k: the first k, if there are more; W becomes their sum. top-p: the fewest first whose sum
+  //   is at least top_p * W, one at least; W becomes their sum. min-p: those with w >= min_p; W
+  //   becomes their sum. (W is the renormalisation: a probability is w / W.)
+  //   The id is the first candidate at which the sum exceeds u * W, u = UniformDraw(seed, {choice,
+  //   output_index, 0}), or else the last that is kept.
+  virtual void Sample(Stream& stream, const SampleArgs& args) const = 0;
 };
 
 }  // namespace expertmesh

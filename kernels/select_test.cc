@@ -40,17 +40,16 @@ class SelectTest : public OpTest {
     const size_t rows = logits.size() / vocabulary;
     Greeted out{std::vector<int32_t>(rows), Floats(rows), Floats(rows),
                 std::vector<TopLogit>(rows * top)};
-    const std::vector<int32_t> targets(rows, target), counts(rows, top);
-    GreedyArgs args;
+    const std::vector<SampleRow> sampling(rows, {.target = target, .top = top});
+    SampleArgs args;
     args.logits = View(logits, vocabulary);
-    args.targets = targets;
-    args.top_counts = counts;
+    args.rows = sampling;
     args.top_stride = top;
     args.ids = out.ids.data();
     args.logprobs = out.logprobs.data();
     args.target_logprobs = out.target_logprobs.data();
     args.top = out.top.data();
-    kernels_->Greedy(*stream_, args);
+    kernels_->Sample(*stream_, args);
     stream_->Synchronize();
     return out;
   }

@@ -249,7 +249,23 @@ GenerateRequest SomeRequest() {
   GenerateRequest request;
   request.request_id = "r1";
   request.prompt = {0, 5, INT32_MAX};
+  request.resumed = {4, 4};
+  request.choice = 3;
   request.max_tokens = 7;
+  request.default_max_tokens = 9;
+  request.min_tokens = 2;
+  request.stop = {"a", "bc"};
+  request.special_tokens = true;
+  request.sampling = {.temperature = 0.7f,
+                      .top_k = 5,
+                      .top_p = 0.9f,
+                      .min_p = 0.01f,
+                      .presence_penalty = -1,
+                      .frequency_penalty = 0.5f,
+                      .repetition_penalty = 1.1f,
+                      .logit_bias = {{1, -2}, {7, 3}},
+                      .allowed_token_ids = std::vector<int32_t>{1, 7},
+                      .seed = UINT64_MAX};
   request.stop_token_ids = {1, 2};
   request.ignore_eos = true;
   request.logprobs = true;
@@ -261,7 +277,14 @@ GenerateRequest SomeRequest() {
 void ExpectSame(const GenerateRequest& a, const GenerateRequest& b) {
   EXPECT_EQ(a.request_id, b.request_id);
   EXPECT_EQ(a.prompt, b.prompt);
+  EXPECT_EQ(a.resumed, b.resumed);
+  EXPECT_EQ(a.choice, b.choice);
   EXPECT_EQ(a.max_tokens, b.max_tokens);
+  EXPECT_EQ(a.default_max_tokens, b.default_max_tokens);
+  EXPECT_EQ(a.min_tokens, b.min_tokens);
+  EXPECT_EQ(a.stop, b.stop);
+  EXPECT_EQ(a.special_tokens, b.special_tokens);
+  EXPECT_EQ(a.sampling, b.sampling);
   EXPECT_EQ(a.stop_token_ids, b.stop_token_ids);
   EXPECT_EQ(a.ignore_eos, b.ignore_eos);
   EXPECT_EQ(a.logprobs, b.logprobs);
@@ -269,62 +292,31 @@ void ExpectSame(const GenerateRequest& a, const GenerateRequest& b) {
   EXPECT_EQ(a.prompt_logprobs, b.prompt_logprobs);
 }
 
-TEST(ConvertGeneration, ARequestComesBackAsItWasOnBothApis) {
-  ExpectSame(*FromProto(ToPublicProto(SomeRequest())), SomeRequest());
-  ExpectSame(*FromProto(ToAttentionProto(SomeRequest())), SomeRequest());
+TEST(ConvertGeneration, ARequestComesBackAsItWas) {
+  ExpectSame(*FromProto(ToProto(SomeRequest())), SomeRequest());
 }
-
-TEST(ConvertGeneration, SilenceMeansTheDefaultsOfTheComments) {
-  v1::GenerateRequest proto;
-  proto.mutable_token_ids()->add_ids(1);
-  proto.mutable_stopping()->set_max_tokens(1);
-  auto request = FromProto(proto);
-  ASSERT_TRUE(request.ok()) << request.status();
-  EXPECT_EQ(request->request_id, "");
-  EXPECT_FALSE(request->ignore_eos);
-  EXPECT_FALSE(request->logprobs);
-  EXPECT_FALSE(request->prompt_logprobs);
-  EXPECT_EQ(request->top_logprobs, 0);
-  EXPECT_EQ(request->deadline, kNever);
-  proto.mutable_sampling()->set_temperature(-0.0f);
-  EXPECT_TRUE(FromProto(proto).ok());
-  proto.mutable_output()->set_top_logprobs(2);
-  EXPECT_TRUE(FromProto(proto)->logprobs) << "top_logprobs implies logprobs";
-}
-
-struct BadRequest {
-  std::function<void(v1::GenerateRequest&)> spoil;
-  const char* named;
-};
 
 TEST(ConvertGeneration, ABadRequestIsRefusedByTheNameOfItsField) {
-  const BadRequest cases[] = {
-      {[](v1::GenerateRequest& r) { r.clear_prompt(); }, "prompt"},
-      {[](v1::GenerateRequest& r) { r.mutable_token_ids()->clear_ids(); }, "token_ids"},
-      {[](v1::GenerateRequest& r) { r.mutable_sampling()->set_temperature(0.7f); }, "temperature"},
-      {[](v1::GenerateRequest& r) { r.mutable_sampling()->set_temperature(-1); }, "temperature"},
-      {[](v1::GenerateRequest& r) { r.mutable_sampling()->set_temperature(NAN); }, "temperature"},
-      {[](v1::GenerateRequest& r) { r.clear_stopping(); }, "max_tokens"},
-      {[](v1::GenerateRequest& r) { r.mutable_stopping()->clear_max_tokens(); }, "max_tokens"},
-      {[](v1::GenerateRequest& r) { r.mutable_stopping()->set_max_tokens(0); }, "max_tokens"},
-      {[](v1::GenerateRequest& r) { r.mutable_stopping()->set_max_tokens(INT32_MIN); },
-       "max_tokens"},
-      {[](v1::GenerateRequest& r) {
-         for (int i = 0; i < 65; ++i) r.mutable_stopping()->add_stop_token_ids(i);
+  const std::pair<std::function<void(v1::AttentionGenerateRequest&)>, const char*> cases[] = {
+      {[](auto& r) { r.clear_prompt(); }, "token_ids"},
+      {[](auto& r) { r.set_max_tokens(-1); }, "max_tokens"},
+      {[](auto& r) { r.set_min_tokens(8); }, "min_tokens"},
+      {[](auto& r) { r.set_choice(-1); }, "choice"},
+      {[](auto& r) { r.add_stop(""); }, "stop[2]"},
+      {[](auto& r) { r.set_top_logprobs(1025); }, "top_logprobs"},
+      {[](auto& r) { r.set_request_id(std::string(129, 'x')); }, "request_id"},
+      {[](auto& r) {
+         for (int i = 0; i < 1025; ++i) r.mutable_sampling()->add_logit_bias();
        },
-       "stop_token_ids"},
-      {[](v1::GenerateRequest& r) { r.mutable_output()->set_top_logprobs(-1); }, "top_logprobs"},
-      {[](v1::GenerateRequest& r) { r.mutable_output()->set_top_logprobs(1025); }, "top_logprobs"},
-      {[](v1::GenerateRequest& r) { r.set_request_id(std::string(129, 'x')); }, "request_id"},
+       "logit_bias"},
   };
-  for (const BadRequest& bad : cases) {
-    v1::GenerateRequest proto = ToPublicProto(SomeRequest());
-    bad.spoil(proto);
+  for (const auto& [spoil, named] : cases) {
+    v1::AttentionGenerateRequest proto = ToProto(SomeRequest());
+    spoil(proto);
     const absl::Status status = FromProto(proto).status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad.named;
-    EXPECT_THAT(std::string(status.message()), HasSubstr(bad.named));
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << named;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(named));
   }
-  EXPECT_FALSE(FromProto(v1::AttentionGenerateRequest()).ok());
 }
 
 Delta SomeDelta() {
@@ -350,11 +342,9 @@ void ExpectSameBits(const Delta& a, const Delta& b) {
   EXPECT_EQ(a.usage, b.usage);
 }
 
-TEST(ConvertGeneration, ADeltaComesBackBitForBitOnBothApis) {
-  ExpectSameBits(*FromProto(ToPublicProto(SomeDelta(), true)), SomeDelta());
-  ExpectSameBits(*FromProto(ToAttentionProto(SomeDelta())), SomeDelta());
-  ExpectSameBits(*FromProto(ToAttentionProto(Delta())), Delta());
-  EXPECT_FALSE(ToPublicProto(SomeDelta(), false).tokens(0).has_logprob());
+TEST(ConvertGeneration, ADeltaComesBackBitForBit) {
+  ExpectSameBits(*FromProto(ToProto(SomeDelta())), SomeDelta());
+  ExpectSameBits(*FromProto(ToProto(Delta())), Delta());
 }
 
 TEST(ConvertGeneration, ABadDeltaIsRefused) {
@@ -373,7 +363,7 @@ TEST(ConvertGeneration, ABadDeltaIsRefused) {
       },
   };
   for (const auto& spoil : spoils) {
-    v1::AttentionGenerateResponse proto = ToAttentionProto(SomeDelta());
+    v1::AttentionGenerateResponse proto = ToProto(SomeDelta());
     spoil(proto);
     EXPECT_EQ(FromProto(proto).status().code(), absl::StatusCode::kInvalidArgument);
   }

@@ -1,6 +1,7 @@
 #include "rpc/delta_stream.h"
 
 #include <iterator>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,12 +14,19 @@ void MoveToBack(std::vector<T>& from, std::vector<T>& to) {
   to.insert(to.end(), std::make_move_iterator(from.begin()), std::make_move_iterator(from.end()));
 }
 
+// Whether `next` may go into the message of `into`: what is said once stays first or last.
+bool MayMerge(const Delta& next, const Delta& into) {
+  return next.choice == into.choice && !next.opening.has_value();
+}
+
 void Merge(Delta next, Delta& into) {
   MoveToBack(next.prompt_logprobs, into.prompt_logprobs);
   MoveToBack(next.tokens, into.tokens);
+  into.text += next.text;
   if (next.finish == FinishReason::kNone) return;
   into.finish = next.finish;
   into.stop_token_id = next.stop_token_id;
+  into.stop_string = std::move(next.stop_string);
   into.usage = next.usage;
 }
 
@@ -26,7 +34,7 @@ void Merge(Delta next, Delta& into) {
 
 size_t WireBytes(const Delta& delta) {
   constexpr size_t kMessageBytes = 32, kTokenBytes = 16, kTopBytes = 13;
-  size_t bytes = kMessageBytes + delta.prompt_logprobs.size() * sizeof(float);
+  size_t bytes = kMessageBytes + delta.prompt_logprobs.size() * sizeof(float) + delta.text.size();
   for (const OutputToken& token : delta.tokens) bytes += kTokenBytes + token.top.size() * kTopBytes;
   return bytes;
 }
@@ -95,7 +103,7 @@ Delta DeltaStream::TakePiece() {
   waiting_bytes_ -= bytes;
   while (!waiting_.empty()) {
     const size_t more = WireBytes(waiting_.front());
-    if (bytes + more > kMaxPieceBytes) break;
+    if (bytes + more > kMaxPieceBytes || !MayMerge(waiting_.front(), piece)) break;
     bytes += more;
     waiting_bytes_ -= more;
     Merge(std::move(waiting_.front()), piece);

@@ -1,4 +1,4 @@
-// generate_reactor.h: one server-streaming gRPC call that is one request of an AttentionPort.
+// generate_reactor.h: one server-streaming gRPC call that is one request of a port.
 //
 // Both generation services are this: the users' over the whole fleet, the workers' over one worker.
 // They differ in their messages only.
@@ -19,7 +19,7 @@
 namespace expertmesh {
 
 // Owns itself until gRPC's OnDone; whoever delivers events meanwhile holds it too.
-template <typename Response>
+template <typename Request, typename Response>
 class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public CallSink {
  public:
   // Makes the message of a piece. Called for one piece after the other.
@@ -27,10 +27,9 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
 
   // Serves one call: what the method handler returns. A request that is an error is the call's
   // status. The call's deadline becomes the request's.
-  static grpc::ServerWriteReactor<Response>* Serve(PortCalls* calls,
+  static grpc::ServerWriteReactor<Response>* Serve(PortCalls<Request>* calls,
                                                    grpc::CallbackServerContext* context,
-                                                   absl::StatusOr<GenerateRequest> request,
-                                                   Encode encode) {
+                                                   absl::StatusOr<Request> request, Encode encode) {
     std::shared_ptr<GenerateReactor> call(new GenerateReactor(calls, std::move(encode)));
     GenerateReactor* reactor = call.get();
     reactor->self_ = call;
@@ -48,7 +47,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
   // gRPC's timer and our clock may differ by this much.
   static constexpr Duration kTimerSlack = std::chrono::milliseconds(5);
 
-  GenerateReactor(PortCalls* calls, Encode encode)
+  GenerateReactor(PortCalls<Request>* calls, Encode encode)
       : calls_(calls), id_(calls->NewId()), encode_(std::move(encode)) {}
 
   // From the port.
@@ -83,7 +82,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
     }
   }
 
-  PortCalls* const calls_;
+  PortCalls<Request>* const calls_;
   const RequestId id_;
   const Encode encode_;
   Time deadline_ = kNever;

@@ -1,4 +1,4 @@
-// port_calls.h: many calls over one AttentionPort, each kept alive as long as somebody needs it.
+// port_calls.h: many calls over one RequestPort, each kept alive as long as somebody needs it.
 //
 // A port knows a request by its number and one listener. Here the listener is one object for all
 // calls, and a call is found by its number: so an event that comes late, after its call is gone,
@@ -9,9 +9,11 @@
 #include <functional>
 #include <memory>
 #include <unordered_map>
+#include <utility>
 
+#include "common/clock.h"
 #include "common/mutex.h"
-#include "generation/attention_port.h"
+#include "generation/request_port.h"
 
 namespace expertmesh {
 
@@ -23,33 +25,53 @@ class CallSink {
   virtual void OnEnd(absl::Status status) = 0;
 };
 
-// Threads  any. Outlives the calls and must outlive the port's last event: stop the port first.
-class PortCalls final : private GenerationListener {
+// Which calls run, by number. Threads: any.
+class CallTable final : public GenerationListener {
  public:
-  // `new_id` makes numbers that are unique at the port.
-  PortCalls(AttentionPort* port, std::function<RequestId()> new_id);
-
-  RequestId NewId() { return new_id_(); }
-  // The sink gets the request's events until OnEnd or Cancel.
-  void Start(RequestId id, GenerateRequest request, std::shared_ptr<CallSink> sink);
-  // Cancels at the port and forgets the sink. Unknown and ended ones are ignored.
-  void Cancel(RequestId id);
-
+  void Insert(RequestId id, std::shared_ptr<CallSink> sink);
+  // Forgets a call; null if it is unknown.
+  std::shared_ptr<CallSink> Take(RequestId id);
   size_t running() const;
   // Until no call runs or `until` has come. Whether none runs.
   bool WaitIdle(Time until) const;
 
- private:
   void OnDelta(RequestId id, Delta delta) override;
   void OnEnd(RequestId id, absl::Status status) override;
-  std::shared_ptr<CallSink> Find(RequestId id) const;
-  std::shared_ptr<CallSink> Take(RequestId id);
 
-  AttentionPort* const port_;
-  const std::function<RequestId()> new_id_;
+ private:
+  std::shared_ptr<CallSink> Find(RequestId id) const;
+
   mutable Mutex mutex_;
   mutable std::condition_variable idle_;
   std::unordered_map<RequestId, std::shared_ptr<CallSink>> sinks_ ABSL_GUARDED_BY(mutex_);
+};
+
+// Threads  any. Outlives the calls and must outlive the port's last event: stop the port first.
+template <typename Request>
+class PortCalls {
+ public:
+  // `new_id` makes numbers that are unique at the port.
+  PortCalls(RequestPort<Request>* port, std::function<RequestId()> new_id)
+      : port_(port), new_id_(std::move(new_id)) {}
+
+  RequestId NewId() { return new_id_(); }
+  // The sink gets the request's events until OnEnd or Cancel.
+  void Start(RequestId id, Request request, std::shared_ptr<CallSink> sink) {
+    table_.Insert(id, std::move(sink));
+    port_->Start(id, std::move(request), &table_);
+  }
+  // Cancels at the port and forgets the sink. Unknown and ended ones are ignored.
+  void Cancel(RequestId id) {
+    if (table_.Take(id) != nullptr) port_->Cancel(id);
+  }
+
+  size_t running() const { return table_.running(); }
+  bool WaitIdle(Time until) const { return table_.WaitIdle(until); }
+
+ private:
+  RequestPort<Request>* const port_;
+  const std::function<RequestId()> new_id_;
+  CallTable table_;
 };
 
 }  // namespace expertmesh

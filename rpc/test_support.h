@@ -11,7 +11,7 @@
 
 #include "common/clock.h"
 #include "common/mutex.h"
-#include "generation/attention_port.h"
+#include "generation/request_port.h"
 
 namespace expertmesh {
 
@@ -46,16 +46,17 @@ class Watched {
   T value_{};
 };
 
-// An AttentionPort that notes what is asked of it; the test answers with Deliver and End.
-class FakePort final : public AttentionPort {
+// A port that notes what is asked of it; the test answers with Deliver and End.
+template <typename Request>
+class FakePortOf final : public RequestPort<Request> {
  public:
   struct Asked {
-    std::map<RequestId, GenerateRequest> started;
+    std::map<RequestId, Request> started;
     std::vector<RequestId> order;  // of starts
     std::vector<RequestId> cancelled;
   };
 
-  void Start(RequestId id, GenerateRequest request, GenerationListener* listener) override {
+  void Start(RequestId id, Request request, GenerationListener* listener) override {
     {
       MutexLock lock(mutex_);
       listeners_[id] = listener;
@@ -99,6 +100,7 @@ class FakePort final : public AttentionPort {
   Mutex mutex_;
   std::map<RequestId, GenerationListener*> listeners_ ABSL_GUARDED_BY(mutex_);
 };
+using FakePort = FakePortOf<GenerateRequest>;
 
 inline Delta TokenDelta(int32_t id, float logprob = -0.5f) {
   Delta delta;

@@ -145,14 +145,36 @@ void AttentionNode::Submit(RequestId id, GenerateRequest request, GenerationList
     listener->OnEnd(id, status);
     return;
   }
+  const auto prompt = static_cast<int32_t>(request.prompt.size());
+  if (request.max_tokens == 0) {
+    request.max_tokens = options_.limits.max_context - prompt;
+    if (request.default_max_tokens > 0) {
+      request.max_tokens = std::min(request.max_tokens, request.default_max_tokens);
+    }
+  }
   StopRule rule(request, options_.limits);
-  auto sequence =
-      std::make_unique<Sequence>(Sequence{.id = id, .listener = listener, .rule = rule});
+  for (int32_t token : request.resumed) {
+    if (rule.Accept(token, BytesOf(request, token)) == FinishReason::kNone) continue;
+    listener->OnEnd(id, absl::InvalidArgumentError("resume.token_ids ends the answer already"));
+    return;
+  }
+  auto sequence = std::make_unique<Sequence>(
+      Sequence{.id = id,
+               .listener = listener,
+               .rule = std::move(rule),
+               .sampling = SamplingState(request, EndingIds(request, options_.limits))});
+  for (int32_t token : request.resumed) sequence->sampling.Accept(token);
   sequence->arrived = now;
-  sequence->tokens.reserve(request.prompt.size() + request.max_tokens);
+  sequence->tokens.reserve(prompt + request.max_tokens);
   sequence->tokens = request.prompt;
+  sequence->tokens.insert(sequence->tokens.end(), request.resumed.begin(), request.resumed.end());
   sequence->request = std::move(request);
   waiting_.push_back(std::move(sequence));
+}
+
+absl::string_view AttentionNode::BytesOf(const GenerateRequest& request, int32_t id) const {
+  if (request.stop.empty()) return {};  // nobody looks at them
+  return options_.token_bytes(id, request.special_tokens);
 }
 
 void AttentionNode::Cancel(RequestId id) {
@@ -262,7 +284,7 @@ void AttentionNode::Admit(Time now) {
   const int32_t block_rows = compute_->shape().block_rows;
   while (!waiting_.empty() && running_.size() < static_cast<size_t>(options_.max_sequences)) {
     Sequence& next = *waiting_.front();
-    const int32_t most = static_cast<int32_t>(next.tokens.size()) + next.request.max_tokens;
+    const int32_t most = static_cast<int32_t>(next.request.prompt.size()) + next.request.max_tokens;
     if (!pool_.Take((most + block_rows - 1) / block_rows, next.blocks)) return;
     running_.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
@@ -307,7 +329,8 @@ void AttentionNode::PlanRows(Sequence& sequence, const RowRange& range) {
     const bool scored = sequence.request.prompt_logprobs && position + 1 < prompt;
     if (!last && !scored) continue;
     plan.outputs.push_back({row, scored ? sequence.tokens[position + 1] : -1,
-                            last ? sequence.request.top_logprobs : 0});
+                            last ? sequence.request.top_logprobs : 0,
+                            last ? &sequence.sampling : nullptr});
   }
 }
 
@@ -343,14 +366,15 @@ void AttentionNode::TakeOutput(Sequence& sequence, int32_t row, const StepOutput
     return;
   }
   Delta& delta = sequence.delta;
-  if (sequence.rule.output_tokens() == 0)
-    delta.prompt_logprobs = std::move(sequence.prompt_logprobs);
+  delta.prompt_logprobs = std::move(sequence.prompt_logprobs);  // before the first token of ours
   OutputToken token{output.id, output.logprob, {}};
   token.top.assign(output.top.begin(), output.top.end());
   delta.tokens.push_back(std::move(token));
   sequence.tokens.push_back(output.id);
-  delta.finish = sequence.rule.Accept(output.id);
+  sequence.sampling.Accept(output.id);
+  delta.finish = sequence.rule.Accept(output.id, BytesOf(sequence.request, output.id));
   delta.stop_token_id = sequence.rule.stop_token_id();
+  delta.stop_string = sequence.rule.stop_string();
 }
 
 void AttentionNode::RemoveEnded() {

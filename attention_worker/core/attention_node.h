@@ -5,6 +5,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -16,15 +17,20 @@
 #include "attention_worker/core/step.h"
 #include "cluster/control_link.h"
 #include "cluster/worker_session.h"
-#include "generation/attention_port.h"
+#include "generation/request_port.h"
 #include "generation/stop_rule.h"
 #include "transport/worker_loop.h"
 
 namespace expertmesh {
 
+// What a token adds to the text: its bytes; none for a special token unless those are shown. Stays
+// as long as the worker lives.
+using TokenBytes = std::function<absl::string_view(int32_t id, bool special_tokens)>;
+
 struct AttentionNodeOptions {
   Report identity;  // name, role, address, memory, threads, class, model, limits
   RequestLimits limits;
+  TokenBytes token_bytes;  // set if limits.text
   SchedulerLimits scheduler;
   int32_t max_sequences = 64;
   int32_t max_waiting = 1024;  // beyond the max_sequences that may run
@@ -73,8 +79,9 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
     GenerateRequest request;
     GenerationListener* listener = nullptr;
     StopRule rule;
+    SamplingState sampling;
     Time arrived{};
-    std::vector<int32_t> tokens;  // prompt, then output
+    std::vector<int32_t> tokens;  // prompt, then what was resumed, then output
     int32_t cached = 0;           // positions in the latent cache
     std::vector<int32_t> blocks;
     std::vector<float> prompt_logprobs;
@@ -94,6 +101,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   void OnLoaded(Time now);
   void UpdateProgress();
   absl::Status CheckSubmit(const GenerateRequest& request) const;
+  absl::string_view BytesOf(const GenerateRequest& request, int32_t id) const;
   void EndRunning(Sequence& sequence, const absl::Status& why);
   void EndExpired(Time now);
   void Admit(Time now);

@@ -42,7 +42,7 @@ TEST(AttentionNodeRefusal, NamesTheFieldOfABadRequest) {
   };
   refused(rig.Request({}, 1), "token_ids is empty");
   refused(rig.Request({1, 50}, 1), "token_ids[1] is 50");
-  refused(rig.Request({1}, 0), "max_tokens is 0");
+  refused(rig.Request({1}, -1), "max_tokens is -1");
   refused(rig.Request(std::vector<int32_t>(60, 1), 5), "the context holds 64");
 }
 

@@ -134,6 +134,50 @@ TEST(AttentionNode, TellsAsManyTopLogprobsAsAskedForOfOutputsAlone) {
   EXPECT_THAT(without.top_sizes, ElementsAre(0, 0, 0));
 }
 
+// What a step is told of sampling: each sequence's own request, ids and place, whoever runs beside.
+TEST(AttentionNode, TellsTheComputeHalfWhatDecidesEachId) {
+  NodeRig rig({.scheduler = {.max_step_rows = 9, .prefill_chunk = 4}, .eos = {49}});
+  rig.Serve();
+  std::vector<TestClient> clients(2);
+  for (int i : {0, 1}) {
+    GenerateRequest request = NodeRig::Request(Prompt(5 + 4 * i, i), 6);
+    request.prompt_logprobs = true;  // rows that choose nothing
+    request.ignore_eos = true;
+    request.stop_token_ids = {48};
+    request.min_tokens = 2 + i;
+    request.choice = i;
+    request.sampling.seed = i + 1;
+    request.sampling.frequency_penalty = 0.5f;
+    request.sampling.logit_bias = {{i, -1}};
+    rig.Submit(i, std::move(request), clients[i]);
+  }
+  rig.Settle(0);
+  for (int i : {0, 1}) {
+    SCOPED_TRACE(i);
+    const TestClient& client = clients[i];
+    ASSERT_EQ(client.ids.size(), 6u);
+    const std::vector<int32_t> prompt = Prompt(5 + 4 * i, i);
+    std::map<int32_t, int32_t> seen;
+    for (int32_t id : prompt) seen[id] = 0;
+    int32_t index = 0;
+    for (const SamplingState& state : rig.compute.asked) {
+      if (state.seed() != static_cast<uint64_t>(i + 1)) continue;
+      EXPECT_EQ(state.choice(), i);
+      EXPECT_EQ(state.output_index(), index);
+      EXPECT_THAT(state.bias_ids(), ElementsAre(i));
+      const std::vector<int32_t> masked(state.masked().begin(), state.masked().end());
+      EXPECT_EQ(masked, index < 2 + i ? std::vector<int32_t>{48} : std::vector<int32_t>());
+      std::map<int32_t, int32_t> told;
+      for (size_t k = 0; k < state.seen_ids().size(); ++k) {
+        told[state.seen_ids()[k]] = state.seen_counts()[k];
+      }
+      EXPECT_EQ(told, seen) << "output " << index;
+      ++seen[client.ids[index++]];
+    }
+    EXPECT_EQ(index, 6);
+  }
+}
+
 TEST(AttentionNode, StopsAtAStopTokenAndSaysWhich) {
   const Reference reference(Prompt(5), 8);
   const int32_t stop = reference.ids[4];

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "attention_worker/core/sampling_state.h"
 #include "cluster/topology.h"
 #include "generation/delta.h"
 
@@ -39,6 +40,8 @@ struct StepPlan {
     int32_t row = 0;
     int32_t target = -1;  // the id whose logprob is wanted too; -1: none
     int32_t top = 0;      // how many of the most likely ids
+    // How its id is chosen; null: the most likely one. It does not change while the step goes on.
+    const SamplingState* sampling = nullptr;
   };
   std::vector<Output> outputs;
 

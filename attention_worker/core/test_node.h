@@ -44,6 +44,9 @@ class StubModel final : public LayerCompute {
     plan_ = &plan;
     most_rows = std::max(most_rows, plan.rows());
     rows_.assign(plan.rows(), {});
+    for (const StepPlan::Output& output : plan.outputs) {
+      if (output.sampling != nullptr) asked.emplace_back(*output.sampling);
+    }
   }
   void Embed() override {
     for (int32_t row = 0; row < plan_->rows(); ++row)
@@ -110,8 +113,9 @@ class StubModel final : public LayerCompute {
 
   std::vector<uint64_t> told;  // tokens to be given to OnComputed
   absl::Status load_result;
-  int32_t most_rows = 0;        // of any step
-  std::optional<float> poison;  // instead of the logprob of every step's first output
+  int32_t most_rows = 0;             // of any step
+  std::optional<float> poison;       // instead of the logprob of every step's first output
+  std::vector<SamplingState> asked;  // of every id that was chosen, in order; it is always the same
 
  private:
   struct Row {

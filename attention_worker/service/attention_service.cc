@@ -10,9 +10,8 @@ AttentionGrpcService::AttentionGrpcService(AttentionPort* port)
 
 grpc::ServerWriteReactor<v1::AttentionGenerateResponse>* AttentionGrpcService::Generate(
     grpc::CallbackServerContext* context, const v1::AttentionGenerateRequest* request) {
-  return GenerateReactor<v1::AttentionGenerateResponse>::Serve(
-      &calls_, context, FromProto(*request),
-      [](const Delta& piece) { return ToAttentionProto(piece); });
+  return GenerateReactor<GenerateRequest, v1::AttentionGenerateResponse>::Serve(
+      &calls_, context, FromProto(*request), [](const Delta& piece) { return ToProto(piece); });
 }
 
 }  // namespace expertmesh

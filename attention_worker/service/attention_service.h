@@ -4,7 +4,7 @@
 #include <atomic>
 
 #include "expertmesh/v1/attention_service.grpc.pb.h"
-#include "generation/attention_port.h"
+#include "generation/request_port.h"
 #include "rpc/port_calls.h"
 
 namespace expertmesh {
@@ -22,7 +22,7 @@ class AttentionGrpcService final : public v1::AttentionService::CallbackService 
 
  private:
   std::atomic<RequestId> last_id_{0};
-  PortCalls calls_;
+  PortCalls<GenerateRequest> calls_;
 };
 
 }  // namespace expertmesh

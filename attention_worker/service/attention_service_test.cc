@@ -57,7 +57,7 @@ struct AttentionServiceTest : ::testing::Test {
 };
 
 TEST_F(AttentionServiceTest, StreamsDeltasAndEndsOnce) {
-  Call call(server->address(), ToAttentionProto(SomeRequest()));
+  Call call(server->address(), ToProto(SomeRequest()));
   const RequestId id = port.WaitForStart();
   EXPECT_EQ(port.asked.Get().started.at(id).prompt, SomeRequest().prompt);
   Delta first = TokenDelta(7, -0.25f);
@@ -75,7 +75,7 @@ TEST_F(AttentionServiceTest, StreamsDeltasAndEndsOnce) {
 }
 
 TEST_F(AttentionServiceTest, AnErrorKeepsItsCodeTextAndHint) {
-  Call call(server->address(), ToAttentionProto(SomeRequest()));
+  Call call(server->address(), ToProto(SomeRequest()));
   port.End(port.WaitForStart(),
            WithRetryAfter(absl::UnavailableError("nobody holds layer 3"), Milliseconds(500)));
   const absl::Status status = call.Finish();
@@ -91,7 +91,7 @@ TEST_F(AttentionServiceTest, ABadRequestNeverReachesThePort) {
 }
 
 TEST_F(AttentionServiceTest, ACancelledCallCancelsItsRequestAndLateEventsAreHarmless) {
-  Call call(server->address(), ToAttentionProto(SomeRequest()));
+  Call call(server->address(), ToProto(SomeRequest()));
   const RequestId id = port.WaitForStart();
   port.Deliver(id, TokenDelta(7));
   call.Read();
@@ -105,7 +105,7 @@ TEST_F(AttentionServiceTest, ACancelledCallCancelsItsRequestAndLateEventsAreHarm
 
 TEST_F(AttentionServiceTest, TheCallsDeadlineIsTheRequestsAndCancelsIt) {
   const Time before = Now();
-  Call call(server->address(), ToAttentionProto(SomeRequest()), std::chrono::milliseconds(300));
+  Call call(server->address(), ToProto(SomeRequest()), std::chrono::milliseconds(300));
   const RequestId id = port.WaitForStart();
   const Time deadline = port.asked.Get().started.at(id).deadline;
   EXPECT_LT(deadline, before + std::chrono::seconds(10));
@@ -114,9 +114,9 @@ TEST_F(AttentionServiceTest, TheCallsDeadlineIsTheRequestsAndCancelsIt) {
 }
 
 TEST_F(AttentionServiceTest, CallsDoNotMix) {
-  Call one(server->address(), ToAttentionProto(SomeRequest()));
+  Call one(server->address(), ToProto(SomeRequest()));
   const RequestId first = port.WaitForStart(0);
-  Call two(server->address(), ToAttentionProto(SomeRequest()));
+  Call two(server->address(), ToProto(SomeRequest()));
   const RequestId second = port.WaitForStart(1);
   ASSERT_NE(first, second);
   port.Deliver(second, LastDelta(2, FinishReason::kStop, {3, 1}));
@@ -130,7 +130,7 @@ TEST_F(AttentionServiceTest, CallsDoNotMix) {
 }
 
 TEST_F(AttentionServiceTest, ManyDeltasArriveCompleteAndInOrderFromAnotherThread) {
-  Call call(server->address(), ToAttentionProto(SomeRequest()));
+  Call call(server->address(), ToProto(SomeRequest()));
   const RequestId id = port.WaitForStart();
   constexpr int32_t kTokens = 20'000;
   std::thread maker([&] {
@@ -149,7 +149,7 @@ TEST_F(AttentionServiceTest, ManyDeltasArriveCompleteAndInOrderFromAnotherThread
 }
 
 TEST_F(AttentionServiceTest, AReaderThatDoesNotReadIsCutOffAtTheBound) {
-  Call call(server->address(), ToAttentionProto(SomeRequest()));
+  Call call(server->address(), ToProto(SomeRequest()));
   const RequestId id = port.WaitForStart();
   Delta big = TokenDelta(1);
   big.tokens[0].top.resize(1024);
@@ -161,7 +161,7 @@ TEST_F(AttentionServiceTest, AReaderThatDoesNotReadIsCutOffAtTheBound) {
 }
 
 TEST_F(AttentionServiceTest, AServerThatStopsEndsItsCalls) {
-  Call call(server->address(), ToAttentionProto(SomeRequest()));
+  Call call(server->address(), ToProto(SomeRequest()));
   const RequestId id = port.WaitForStart();
   server->Stop(Duration::zero());
   EXPECT_FALSE(call.Finish().ok());

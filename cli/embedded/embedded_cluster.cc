@@ -112,6 +112,8 @@ absl::Status EmbeddedCluster::StartWorkers(EmbeddedOptions options) {
         const size_t index = std::stoul(name.substr(1)) - 1;  // a1 is the first
         return std::make_unique<DirectPort>(attention_[index].get());
       });
+  door_ = std::make_unique<TextDoor>(TextDoorOptions(), options.text, coordinator_.get(),
+                                     [this] { return coordinator_->NewRequestId(); });
   const auto start = [&](auto& worker, const std::string& name) {
     worker->Start(hub_.Join(name, worker->endpoint()), MakeLocalControlLink(coordinator_.get()),
                   name, [exit = exit_, name](absl::Status why) { exit->Set(name, why); });
@@ -125,6 +127,7 @@ EmbeddedCluster::~EmbeddedCluster() {
   attention_.clear();  // ends what runs: the front door is told while it can still hear
   experts_.clear();
   if (coordinator_ != nullptr) coordinator_->Stop();
+  if (door_ != nullptr) door_->Stop();
 }
 
 void EmbeddedCluster::OnExit(std::function<void()> told) {
@@ -155,13 +158,15 @@ absl::Status EmbeddedCluster::WaitUntilWhole(Duration patience) {
 
 absl::Status EmbeddedCluster::Generate(GenerateRequest request,
                                        std::function<void(const Delta&)> on_delta) {
-  return GenerateOn(*coordinator_, coordinator_->NewRequestId(), std::move(request), on_delta);
+  Waiter waiter;
+  coordinator_->Start(coordinator_->NewRequestId(), std::move(request), &waiter);
+  return waiter.Run(on_delta);
 }
 
-absl::Status GenerateOn(AttentionPort& port, RequestId id, GenerateRequest request,
-                        const std::function<void(const Delta&)>& on_delta) {
+absl::Status EmbeddedCluster::Generate(UserRequest request,
+                                       std::function<void(const Delta&)> on_delta) {
   Waiter waiter;
-  port.Start(id, std::move(request), &waiter);
+  door_->Start(door_->NewRequestId(), std::move(request), &waiter);
   return waiter.Run(on_delta);
 }
 

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "attention_worker/attention_worker.h"
 #include "coordinator/coordinator.h"
+#include "coordinator/text/text_door.h"
 #include "expert_worker/expert_worker.h"
 #include "transport/local/local_transport.h"
 
@@ -18,6 +19,7 @@ namespace expertmesh {
 struct EmbeddedOptions {
   int attention_workers = 1;
   int expert_workers = 1;
+  std::shared_ptr<const TextModel> text = TokensOnly("model");
   AttentionWorkerOptions attention;  // name is set per worker: a1, a2, ...
   ExpertWorkerOptions expert;        // name is set per worker: e1, e2, ...
 };
@@ -41,6 +43,7 @@ class EmbeddedCluster {
 
   // Runs one request to its end. `on_delta` may be null. Blocks.
   absl::Status Generate(GenerateRequest request, std::function<void(const Delta&)> on_delta);
+  absl::Status Generate(UserRequest request, std::function<void(const Delta&)> on_delta);
 
  private:
   EmbeddedCluster() = default;
@@ -51,12 +54,9 @@ class EmbeddedCluster {
   int attention_count_ = 0;
   LocalHub hub_;
   std::unique_ptr<Coordinator> coordinator_;
+  std::unique_ptr<TextDoor> door_;
   std::vector<std::unique_ptr<AttentionWorker>> attention_;
   std::vector<std::unique_ptr<ExpertWorker>> experts_;
 };
-
-// Runs one request on any port to its end; blocks the caller, not the port.
-absl::Status GenerateOn(AttentionPort& port, RequestId id, GenerateRequest request,
-                        const std::function<void(const Delta&)>& on_delta);
 
 }  // namespace expertmesh

@@ -13,7 +13,7 @@
 
 #include "cluster/topology.h"
 #include "common/clock.h"
-#include "generation/attention_port.h"
+#include "generation/request_port.h"
 
 namespace expertmesh {
 

@@ -35,7 +35,7 @@ class GrpcAttentionPort::Call final
       : port_(port),
         id_(id),
         stub_(v1::AttentionService::NewStub(port->channel_)),
-        request_(ToAttentionProto(request)),
+        request_(ToProto(request)),
         listener_(listener) {
     context_.set_deadline(ToGrpcDeadline(request.deadline));
   }

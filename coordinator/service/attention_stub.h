@@ -10,11 +10,11 @@
 
 #include "common/mutex.h"
 #include "coordinator/coordinator.h"
-#include "generation/attention_port.h"
+#include "generation/request_port.h"
 
 namespace expertmesh {
 
-// Keeps the contract of attention_port.h. A worker that cannot be reached, that dies or that breaks
+// Keeps the contract of request_port.h. A worker that cannot be reached, that dies or that breaks
 // the stream off ends its requests with UNAVAILABLE and a retry hint; its own refusals come through
 // as they are. The request's deadline is the call's.
 //

@@ -105,8 +105,8 @@ struct AttentionStubTest : ::testing::Test {
     ASSERT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
     port = GrpcAttentionPorts()("a1", server->address());
-    worker.script.messages = {ToAttentionProto(TokenDelta(10)),
-                              ToAttentionProto(LastDelta(11, FinishReason::kStop, {2, 2}))};
+    worker.script.messages = {ToProto(TokenDelta(10)),
+                              ToProto(LastDelta(11, FinishReason::kStop, {2, 2}))};
   }
   void TearDown() override {
     port.reset();

@@ -1,5 +1,6 @@
 #include "coordinator/service/coordinator_server.h"
 
+#include <utility>
 #include <vector>
 
 #include "common/status.h"
@@ -12,17 +13,21 @@ constexpr std::chrono::seconds kLastWords{1};  // for statuses of ended calls to
 
 }  // namespace
 
-CoordinatorServer::CoordinatorServer(Coordinator* coordinator)
+CoordinatorServer::CoordinatorServer(Coordinator* coordinator,
+                                     std::shared_ptr<const TextModel> model)
     : coordinator_(coordinator),
-      generation_(coordinator, [coordinator] { return coordinator->NewRequestId(); }),
+      door_({}, std::move(model), coordinator,
+            [coordinator] { return coordinator->NewRequestId(); }),
+      generation_(&door_, [coordinator] { return coordinator->List(); }),
       control_(coordinator),
       admin_([coordinator] { return coordinator->List(); }) {}
 
 CoordinatorServer::~CoordinatorServer() { Stop(Duration::zero()); }
 
 absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
-    Coordinator* coordinator, const RpcServerOptions& options, Workers workers) {
-  std::unique_ptr<CoordinatorServer> server(new CoordinatorServer(coordinator));
+    Coordinator* coordinator, std::shared_ptr<const TextModel> model,
+    const RpcServerOptions& options, Workers workers) {
+  std::unique_ptr<CoordinatorServer> server(new CoordinatorServer(coordinator, std::move(model)));
   std::vector<grpc::Service*> services = {&server->generation_, &server->admin_};
   if (workers == Workers::kMayJoin) services.push_back(&server->control_);
   ASSIGN_OR_RETURN(server->server_, RpcServer::Start(options, services));
@@ -44,6 +49,7 @@ void CoordinatorServer::Stop(Duration grace) {
   admin_.Close();
   control_.CloseAll(TryAgainLater("the coordinator stops"));
   coordinator_->Stop();
+  door_.Stop();
   server_->Stop(kLastWords);
 }
 

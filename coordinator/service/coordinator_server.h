@@ -10,6 +10,7 @@
 #include "coordinator/service/coordinator_service.h"
 #include "coordinator/service/generation_service.h"
 #include "coordinator/service/health.h"
+#include "coordinator/text/text_door.h"
 #include "rpc/server.h"
 
 namespace expertmesh {
@@ -22,10 +23,10 @@ class CoordinatorServer {
   // from outside becomes one.
   enum class Workers { kMayJoin, kAreHere };
 
-  // `coordinator` outlives the server.
+  // `coordinator` outlives the server. `model` is what text goes through.
   static absl::StatusOr<std::unique_ptr<CoordinatorServer>> Start(
-      Coordinator* coordinator, const RpcServerOptions& options,
-      Workers workers = Workers::kMayJoin);
+      Coordinator* coordinator, std::shared_ptr<const TextModel> model,
+      const RpcServerOptions& options, Workers workers = Workers::kMayJoin);
   ~CoordinatorServer();  // Stop()s without grace
 
   const std::string& address() const { return server_->address(); }
@@ -35,9 +36,10 @@ class CoordinatorServer {
   void Stop(Duration grace);
 
  private:
-  explicit CoordinatorServer(Coordinator* coordinator);
+  CoordinatorServer(Coordinator* coordinator, std::shared_ptr<const TextModel> model);
 
   Coordinator* const coordinator_;
+  TextDoor door_;
   GenerationGrpcService generation_;
   CoordinatorGrpcService control_;
   AdminGrpcService admin_;

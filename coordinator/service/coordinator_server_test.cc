@@ -71,68 +71,10 @@ TEST(HealthWatch, TellsTheFirstAnswerAndEachChange) {
   EXPECT_EQ(told.Get(), (std::vector<bool>{false, true}));
 }
 
-// The users' call, over the service alone: the front door is a fake.
-struct GenerationTest : ::testing::Test {
-  void SetUp() override {
-    auto started = RpcServer::Start({}, {&service});
-    ASSERT_TRUE(started.ok()) << started.status();
-    server = *std::move(started);
-    stub = v1::Generation::NewStub(DialInsecure(server->address()));
-    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
-    request.mutable_token_ids()->add_ids(5);
-    request.mutable_token_ids()->add_ids(6);
-    request.mutable_stopping()->set_max_tokens(3);
-  }
-  FakePort port;
-  RequestId last_id = 100;
-  GenerationGrpcService service{&port, [this] { return ++last_id; }};
-  std::unique_ptr<RpcServer> server;
-  std::unique_ptr<v1::Generation::Stub> stub;
-  grpc::ClientContext context;
-  v1::GenerateRequest request;
-};
-
-TEST_F(GenerationTest, FirstAndLastMessagesSayWhatTheCommentsPromise) {
-  request.set_request_id("mine");
-  auto reader = stub->GenerateStream(&context, request);
-  const RequestId id = port.WaitForStart();
-  EXPECT_EQ(id, 101u);
-  port.Deliver(id, TokenDelta(8));
-  v1::GenerateResponse response;
-  ASSERT_TRUE(reader->Read(&response));
-  EXPECT_EQ(response.prompt_tokens(), 2);
-  EXPECT_EQ(response.request_id(), "mine");
-  EXPECT_EQ(response.tokens(0).id(), 8);
-  EXPECT_FALSE(response.tokens(0).has_logprob()) << "not asked for";
-  EXPECT_FALSE(response.has_finish_reason());
-
-  port.Deliver(id, LastDelta(9, FinishReason::kStop, {2, 2}));
-  port.End(id, absl::OkStatus());
-  ASSERT_TRUE(reader->Read(&response));
-  EXPECT_FALSE(response.has_prompt_tokens());
-  EXPECT_FALSE(response.has_request_id());
-  EXPECT_EQ(response.finish_reason(), v1::FINISH_REASON_STOP);
-  EXPECT_EQ(response.stop_token_id(), 9);
-  EXPECT_EQ(response.usage().output_tokens(), 2);
-  EXPECT_FALSE(reader->Read(&response));
-  EXPECT_TRUE(reader->Finish().ok());
-}
-
-TEST_F(GenerationTest, ABadRequestIsRefusedBeforeAnyWork) {
-  request.mutable_sampling()->set_temperature(1);
-  auto reader = stub->GenerateStream(&context, request);
-  v1::GenerateResponse response;
-  EXPECT_FALSE(reader->Read(&response));
-  const absl::Status status = FromGrpcStatus(reader->Finish());
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("temperature is 1"));
-  EXPECT_TRUE(port.asked.Get().order.empty());
-}
-
 // A whole coordinator without workers.
 struct CoordinatorServerTest : ::testing::Test {
   void SetUp() override {
-    auto started = CoordinatorServer::Start(&coordinator, {});
+    auto started = CoordinatorServer::Start(&coordinator, TokensOnly("tiny"), {});
     ASSERT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
     channel = DialInsecure(server->address());
@@ -150,13 +92,11 @@ TEST_F(CoordinatorServerTest, AnEmptyFleetIsListedAndRefusesRequests) {
   EXPECT_EQ(fleet.workers_size(), 0);
   EXPECT_NE(fleet.missing(), "");
 
-  GenerateRequest request;
-  request.prompt = {1};
-  request.max_tokens = 1;
+  v1::GenerateRequest request;
+  request.mutable_token_ids()->add_ids(1);
   grpc::ClientContext context;
   auto stub = v1::Generation::NewStub(channel);
-  const absl::Status status =
-      FromGrpcStatus(stub->GenerateStream(&context, ToPublicProto(request))->Finish());
+  const absl::Status status = FromGrpcStatus(stub->GenerateStream(&context, request)->Finish());
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
   EXPECT_TRUE(RetryAfter(status).has_value());
 }

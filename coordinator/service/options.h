@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "common/options.h"
 #include "coordinator/coordinator.h"
@@ -10,6 +11,8 @@ namespace expertmesh {
 
 struct CoordinatorFlags {
   CoordinatorOptions coordinator;
+  std::string model_folder;  // empty: token ids only
+  std::string model_name;    // empty: the folder's
   ListenFlags listen{.listen = "127.0.0.1:50051"};
   Duration drain = std::chrono::seconds(5);
 };

@@ -6,6 +6,7 @@
 #include "common/check.h"
 #include "common/math.h"
 #include "device/cpu/cpu_device.h"
+#include "kernels/cpu/sample.h"
 #include "kernels/cpu/select.h"
 
 namespace expertmesh {
@@ -18,8 +19,6 @@ constexpr int64_t kPieceCost = 32768;
 // stay in the second-level cache while the panel's weights pass.
 constexpr int64_t kPanelOuts = 32;
 constexpr int64_t kChunkRows = 48;
-
-constexpr int64_t kLogitChunk = 1024;  // of the softmax over the vocabulary: part of the arithmetic
 
 int64_t Pieces(int64_t count, int64_t size) { return (count + size - 1) / size; }
 
@@ -111,7 +110,7 @@ class CpuKernels final : public Kernels {
   void Combine(Stream& stream, ConstMatrix rows, const float* weights, int64_t top_k,
                ConstMatrix shared, Matrix x) const override;
   void Add(Stream& stream, ConstMatrix y, Matrix x) const override;
-  void Greedy(Stream& stream, const GreedyArgs& args) const override;
+  void Sample(Stream& stream, const SampleArgs& args) const override;
 
  private:
   const MicroKernels* const micro_;
@@ -311,26 +310,21 @@ void CpuKernels::Add(Stream& stream, ConstMatrix y, Matrix x) const {
              [=, micro = micro_](int64_t r) { micro->add(Row(y, r), x.cols, Row(x, r)); });
 }
 
-void CpuKernels::Greedy(Stream& stream, const GreedyArgs& args) const {
+void CpuKernels::Sample(Stream& stream, const SampleArgs& args) const {
+  DCHECK(static_cast<int64_t>(args.rows.size()) == args.logits.rows, "a SampleRow per row");
   LaunchRows(stream, args.logits.rows, 16 * args.logits.cols, [args, micro = micro_](int64_t r) {
     const float* x = Row(args.logits, r);
     const int64_t n = args.logits.cols;
+    const SampleRow& row = args.rows[r];
     const float most = micro->maximum(x, n);
-    float sum = 0;
-    for (int64_t i = 0; i < n; i += kLogitChunk) {
-      sum = sum + micro->sum_exp(x + i, std::min(kLogitChunk, n - i), most);
-    }
-    const float log_sum = Log(sum);
-    const int32_t best = IndexOf(x, n, most);
-    const int32_t target = args.targets[r];
-    args.ids[r] = best;
-    args.logprobs[r] = (x[best] - most) - log_sum;
-    args.target_logprobs[r] = target < 0 ? 0.0f : (x[target] - most) - log_sum;
+    const float log_sum = Log(SumExpByChunk(*micro, x, n, most));
+    const int32_t id = ChooseId(*micro, x, n, most, row, args.scaled + r * n, args.order + r * n);
+    args.ids[r] = id;
+    args.logprobs[r] = (x[id] - most) - log_sum;
+    args.target_logprobs[r] = row.target < 0 ? 0.0f : (x[row.target] - most) - log_sum;
     TopLogit* top = args.top + r * args.top_stride;
-    SelectTop(x, n, args.top_counts[r], top);
-    for (int64_t i = 0; i < args.top_counts[r]; ++i) {
-      top[i].logprob = (top[i].logprob - most) - log_sum;
-    }
+    SelectTop(x, n, row.top, top);
+    for (int64_t i = 0; i < row.top; ++i) top[i].logprob = (top[i].logprob - most) - log_sum;
   });
 }
 

@@ -1,4 +1,4 @@
-// sim_port.h: a front door's port to one attention worker (generation/attention_port.h) over the
+// sim_port.h: a front door's port to one attention worker (generation/request_port.h) over the
 // simulated network, and the worker's door for it. One stream per request: in order, or broken, and
 // then the request ends with UNAVAILABLE.
 #pragma once
@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "generation/attention_port.h"
+#include "generation/request_port.h"
 #include "simulation/network/network.h"
 #include "simulation/network/socket.h"
 

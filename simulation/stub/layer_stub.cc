@@ -25,6 +25,20 @@ ModelShape ShapeOf(const StubModel& model, int32_t block_rows, int32_t blocks) {
   return shape;
 }
 
+StubDraw DrawOf(const SamplingState* state) {
+  StubDraw draw;
+  if (state == nullptr) return draw;
+  draw.temperature = state->params().temperature;
+  draw.seed = state->seed();
+  draw.choice = state->choice();
+  draw.output_index = state->output_index();
+  draw.masked.assign(state->masked().begin(), state->masked().end());
+  for (size_t i = 0; i < state->seen_ids().size(); ++i) {
+    draw.seen[state->seen_ids()[i]] = state->seen_counts()[i];
+  }
+  return draw;
+}
+
 }  // namespace
 
 LayerStub::LayerStub(const StubModel& model, int32_t block_rows, int32_t blocks, ComputePace pace,
@@ -148,6 +162,7 @@ void LayerStub::RunHead() {
   for (const StepPlan::Output& wanted : plan_->outputs) {
     Output out;
     out.logprobs = model_.Logprobs(x_[wanted.row]);
+    out.id = model_.Choose(out.logprobs, DrawOf(wanted.sampling));
     out.top = StubModel::Top(out.logprobs, wanted.top);
     outputs_.push_back(std::move(out));
   }
@@ -162,7 +177,7 @@ StepOutput LayerStub::output(size_t i) {
   const Output& out = outputs_.at(i);
   const StepPlan::Output& wanted = plan_->outputs[i];
   StepOutput output;
-  output.id = StubModel::Best(out.logprobs);
+  output.id = out.id;
   output.logprob = out.logprobs[output.id];
   if (wanted.target >= 0) output.target_logprob = out.logprobs[wanted.target];
   output.top = out.top;

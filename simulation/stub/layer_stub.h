@@ -50,6 +50,7 @@ class LayerStub final : public LayerCompute {
 
  private:
   struct Output {
+    int32_t id = 0;
     std::vector<float> logprobs;
     std::vector<TokenLogprob> top;
   };

@@ -37,11 +37,27 @@ class Walker {
   std::vector<std::vector<uint64_t>> latents_;  // [layer][position]
 };
 
-bool Stops(const StubModel& model, const GenerateRequest& request, int32_t id) {
-  const auto has = [id](const std::vector<int32_t>& ids) {
-    return std::find(ids.begin(), ids.end(), id) != ids.end();
-  };
-  return has(request.stop_token_ids) || (!request.ignore_eos && has(model.limits.eos_token_ids));
+std::vector<int32_t> StoppingIds(const StubModel& model, const GenerateRequest& request) {
+  std::vector<int32_t> ids = request.stop_token_ids;
+  if (request.ignore_eos) return ids;
+  for (int32_t id : model.limits.eos_token_ids) ids.push_back(id);
+  return ids;
+}
+
+// Of the output token that follows `tokens`: counted anew each time.
+StubDraw DrawAfter(const GenerateRequest& request, const std::vector<OutputToken>& tokens,
+                   const std::vector<int32_t>& stopping) {
+  const SamplingParams& params = request.sampling;
+  StubDraw draw;
+  draw.temperature = params.temperature;
+  draw.seed = params.seed.value_or(0);
+  draw.choice = request.choice;
+  draw.output_index = static_cast<int32_t>(tokens.size());
+  if (draw.output_index < request.min_tokens) draw.masked = stopping;
+  if (params.presence_penalty == 0) return draw;
+  for (int32_t id : request.prompt) draw.seen[id] = 0;
+  for (const OutputToken& token : tokens) ++draw.seen[token.id];
+  return draw;
 }
 
 }  // namespace
@@ -56,10 +72,11 @@ Answer ReferenceAnswer(const StubModel& model, const GenerateRequest& request) {
     }
     logprobs = walker.Step(request.prompt[i]);
   }
+  const std::vector<int32_t> stopping = StoppingIds(model, request);
   while (answer.finish == FinishReason::kNone) {
-    const int32_t id = StubModel::Best(logprobs);
+    const int32_t id = model.Choose(logprobs, DrawAfter(request, answer.tokens, stopping));
     answer.tokens.push_back({id, logprobs[id], StubModel::Top(logprobs, request.top_logprobs)});
-    if (Stops(model, request, id)) {
+    if (std::find(stopping.begin(), stopping.end(), id) != stopping.end()) {
       answer.finish = FinishReason::kStop;
       answer.stop_token_id = id;
     } else if (static_cast<int32_t>(answer.tokens.size()) == request.max_tokens) {

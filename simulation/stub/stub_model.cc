@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <numeric>
 
 namespace expertmesh::simulation {
@@ -26,7 +27,18 @@ uint64_t Label(uint64_t key, uint64_t what, uint64_t layer, uint64_t detail = 0)
   return key ^ (what << 56) ^ (layer << 40) ^ (detail << 20);
 }
 
-enum : uint64_t { kEmbed = 1, kLatent, kAttend, kNorm, kDense, kGate, kExpert, kShared, kHead };
+enum : uint64_t {
+  kEmbed = 1,
+  kLatent,
+  kAttend,
+  kNorm,
+  kDense,
+  kGate,
+  kExpert,
+  kShared,
+  kHead,
+  kDraw
+};
 
 // Poison stays poison: it is not a number, and hashes to something that no real row gives.
 StubRow AddModulo(const StubRow& a, const StubRow& b) {
@@ -142,9 +154,14 @@ std::vector<float> StubModel::Logprobs(const StubRow& x) const {
   return logprobs;
 }
 
-int32_t StubModel::Best(const std::vector<float>& logprobs) {
-  return static_cast<int32_t>(std::max_element(logprobs.begin(), logprobs.end()) -
-                              logprobs.begin());
+int32_t StubModel::Choose(std::vector<float> logprobs, const StubDraw& draw) const {
+  constexpr int32_t kBestFew = 4;
+  for (const auto& [id, times] : draw.seen) logprobs[id] -= static_cast<float>(1 + times);
+  for (int32_t id : draw.masked) logprobs[id] = -std::numeric_limits<float>::infinity();
+  if (draw.temperature == 0) return Top(logprobs, 1)[0].id;
+  const uint64_t place = static_cast<uint64_t>(draw.output_index);
+  const uint64_t hash = Mix(draw.seed ^ Mix(Label(key, kDraw, draw.choice, place)));
+  return Top(logprobs, kBestFew)[hash % kBestFew].id;
 }
 
 std::vector<TokenLogprob> StubModel::Top(const std::vector<float>& logprobs, int32_t count) {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "attention_worker/core/layer_compute.h"
@@ -18,6 +19,16 @@ inline constexpr int32_t kStubHidden = 8;
 
 // Elements are whole numbers in [0, 65536): a float holds them, and their sums of a few, exactly.
 using StubRow = std::array<float, kStubHidden>;
+
+// What decides an id besides the logprobs.
+struct StubDraw {
+  float temperature = 0;  // 0: the most likely one; else any of the best few, whatever it is
+  uint64_t seed = 0;
+  int32_t choice = 0;
+  int32_t output_index = 0;
+  std::vector<int32_t> masked;
+  std::map<int32_t, int32_t> seen;  // of prompt and output: times in the output; if penalised
+};
 
 struct StubModel {
   uint64_t key = 0;  // another key, other tokens
@@ -44,9 +55,9 @@ struct StubModel {
   // `rows`: top_k of them, in gate order.
   StubRow Combine(const StubRow& x, const StubRow* rows, const float* weights,
                   const StubRow& shared) const;
-  // Of every id, by id; the most likely one, ties to the lower id.
+  // Of every id, by id.
   std::vector<float> Logprobs(const StubRow& x) const;
-  static int32_t Best(const std::vector<float>& logprobs);
+  int32_t Choose(std::vector<float> logprobs, const StubDraw& draw) const;
   // The `count` most likely, ties to the lower id.
   static std::vector<TokenLogprob> Top(const std::vector<float>& logprobs, int32_t count);
 

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "generation/attention_port.h"
+#include "generation/request_port.h"
 #include "simulation/invariants/requests.h"
 #include "simulation/workload/request_plan.h"
 #include "simulation/world.h"

@@ -22,6 +22,15 @@ GenerateRequest DrawRequest(Random& chance, const StubModel& model, int64_t long
   request.logprobs = true;
   request.top_logprobs = chance.Chance(0.3) ? static_cast<int32_t>(chance.Between(1, 5)) : 0;
   request.prompt_logprobs = chance.Chance(0.3);
+  if (chance.Chance(0.5)) {
+    request.sampling.temperature = 1;
+    request.sampling.seed = chance.Next();
+    request.choice = static_cast<int32_t>(chance.Below(3));
+  }
+  if (chance.Chance(0.3)) request.sampling.presence_penalty = 1;
+  if (chance.Chance(0.3)) {
+    request.min_tokens = static_cast<int32_t>(chance.Between(1, request.max_tokens));
+  }
   return request;
 }
 

@@ -71,10 +71,25 @@ class EqualityTest : public testing::Test {
   static void SetUpTestSuite() {
     StartLogging("equality", "warn");
     requests_ = new std::vector<GenerateRequest>(SeededRequests(33, 7, kVocabulary));
+    AskForSampling(*requests_, 8, kVocabulary);
     auto cluster = StartCluster({});
     ASSERT_NE(cluster, nullptr);
     alone_ = new std::vector<Bits>;
     for (const GenerateRequest& request : *requests_) alone_->push_back(Ask(*cluster, request));
+    ExpectSeedAndChoiceToCount(*cluster);
+  }
+
+  static void ExpectSeedAndChoiceToCount(EmbeddedCluster& cluster) {
+    GenerateRequest request = (*requests_)[0];
+    request.sampling.temperature = 1;
+    request.sampling.seed = 1;
+    const Bits drawn = Ask(cluster, request);
+    request.sampling.seed = 2;
+    EXPECT_NE(Ask(cluster, request), drawn) << "another seed";
+    request.sampling.seed = 1;
+    EXPECT_EQ(Ask(cluster, request), drawn) << "the same once more";
+    request.choice = 1;
+    EXPECT_NE(Ask(cluster, request), drawn) << "another choice";
   }
 
   static void ExpectSame(const Layout& layout) {

@@ -113,9 +113,10 @@ TEST(GenerateCommand, RefusesBadRequestsByName) {
   refused({"--token-ids", "1,2048", "--max-tokens", "1"}, 1, "token_ids[1] is 2048");
   refused({"--token-ids", "", "--max-tokens", "1"}, 1, "token_ids is empty");
   refused({"--token-ids", "1", "--max-tokens", "0"}, 1, "max_tokens is 0");
-  refused({"--token-ids", "1", "--max-tokens", "1", "--temperature", "0.5"}, 1, "--temperature");
+  refused({"--token-ids", "1", "--max-tokens", "1", "--temperature", "-1"}, 1, "temperature is -1");
+  refused({"--prompt", "x", "--token-ids", "1"}, 2, "");
   refused({"--token-ids", "1", "--max-tokens", "1", "--top-logprobs", "5000"}, 1, "top_logprobs");
-  refused({"--token-ids", "1"}, 2, "--max-tokens");
+  refused({"--max-tokens", "1"}, 2, "");
   refused({"--token-ids", "1", "--max-tokens", "1", "--server", "x"}, 2, "");
 }
 

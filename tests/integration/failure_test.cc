@@ -10,7 +10,7 @@
 #include "cluster/report.h"
 #include "common/status.h"
 #include "rpc/channel.h"
-#include "rpc/convert_generation.h"
+#include "rpc/convert_user.h"
 #include "tests/integration/process_cluster.h"
 
 namespace expertmesh {
@@ -36,13 +36,16 @@ GenerateRequest ShortRequest() {
 
 class FailureTest : public testing::Test {
  protected:
+  // What the fleet says is passed on: the client does not help itself.
+  FailureTest() { cluster_.client().most_resumes = 0; }
+
   ProcessCluster cluster_{
       {.model = EXPERTMESH_SOURCE_DIR "/models/tiny", .attention_workers = 1, .expert_workers = 2}};
 
   Bits Ask(const GenerateRequest& request) {
     Bits bits;
-    const absl::Status status =
-        cluster_.client().Generate(request, [&](const Delta& delta) { AddTo(bits, delta); });
+    const absl::Status status = cluster_.client().Generate(
+        AsUser(request), [&](const Delta& delta) { AddTo(bits, delta); });
     EXPECT_TRUE(status.ok()) << status;
     return bits;
   }
@@ -57,7 +60,7 @@ class FailureTest : public testing::Test {
   Broken AskAndBreak(const std::function<void()>& fault) {
     Broken broken;
     Time at = kNever;
-    broken.status = cluster_.client().Generate(LongRequest(), [&](const Delta& delta) {
+    broken.status = cluster_.client().Generate(AsUser(LongRequest()), [&](const Delta& delta) {
       AddTo(broken.bits, delta);
       if (at == kNever && broken.bits.ids.size() >= 20) {
         at = Now();
@@ -108,7 +111,8 @@ TEST_F(FailureTest, AKilledExpertWorkerEndsItsRequestsAndComesBack) {
   for (const char* name : {"coordinator", "a1", "e1"}) {
     EXPECT_TRUE(cluster_.process(name).running()) << name;
   }
-  const absl::Status refused = cluster_.client().Generate(ShortRequest(), [](const Delta&) {});
+  const absl::Status refused =
+      cluster_.client().Generate(AsUser(ShortRequest()), [](const Delta&) {});
   EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable) << refused;
   EXPECT_THAT(std::string(refused.message()), HasSubstr("experts"));
 
@@ -133,7 +137,8 @@ TEST_F(FailureTest, AStoppedExpertWorkerIsLostWithinTheLivenessTimeout) {
   absl::Status status = absl::UnavailableError("not asked yet");
   for (const Time until = Now() + kPatience; absl::IsUnavailable(status) && Now() < until;) {
     again = Bits();
-    status = cluster_.client().Generate(LongRequest(), [&](const Delta& d) { AddTo(again, d); });
+    status =
+        cluster_.client().Generate(AsUser(LongRequest()), [&](const Delta& d) { AddTo(again, d); });
   }
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_EQ(again, right);
@@ -211,8 +216,9 @@ TEST_F(FailureTest, ADeadlineEndsAStreamAndFreesItsPlace) {
   GenerateRequest request = LongRequest();
   request.deadline = Now() + std::chrono::milliseconds(300);
   int tokens = 0;
-  const absl::Status late = cluster_.client().Generate(
-      request, [&](const Delta& delta) { tokens += static_cast<int>(delta.tokens.size()); });
+  const absl::Status late = cluster_.client().Generate(AsUser(request), [&](const Delta& delta) {
+    tokens += static_cast<int>(delta.tokens.size());
+  });
   EXPECT_TRUE(absl::IsDeadlineExceeded(late) || tokens == 800) << late;
   ExpectIdle();
 }
@@ -220,7 +226,7 @@ TEST_F(FailureTest, ADeadlineEndsAStreamAndFreesItsPlace) {
 TEST_F(FailureTest, AClientThatGoesAwayFreesItsPlace) {
   auto stub = v1::Generation::NewStub(DialInsecure(cluster_.address()));
   grpc::ClientContext context;
-  auto reader = stub->GenerateStream(&context, ToPublicProto(LongRequest()));
+  auto reader = stub->GenerateStream(&context, ToProto(AsUser(LongRequest())));
   v1::GenerateResponse reply;
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(reader->Read(&reply));
   context.TryCancel();

@@ -41,7 +41,7 @@ TEST(ExpertWorkerMemory, WithHalfOfTheExpertsPeaksNearHalfOfTheirBytes) {
     for (int i = 0; i < 100; ++i) request.prompt.push_back(i);
     request.max_tokens = 8;
     request.ignore_eos = true;
-    const absl::Status status = cluster.client().Generate(request, [](const Delta&) {});
+    const absl::Status status = cluster.client().Generate(AsUser(request), [](const Delta&) {});
     EXPECT_TRUE(status.ok()) << status;
     for (const char* name : {"e1", "e2"}) {
       const size_t peak = cluster.process(name).PeakResidentBytes();

@@ -37,7 +37,7 @@ class SplitTest : public testing::Test {
   static Bits Ask(ProcessCluster& cluster, const GenerateRequest& request) {
     Bits bits;
     const absl::Status status =
-        cluster.client().Generate(request, [&](const Delta& delta) { AddTo(bits, delta); });
+        cluster.client().Generate(AsUser(request), [&](const Delta& delta) { AddTo(bits, delta); });
     EXPECT_TRUE(status.ok()) << status;
     return bits;
   }

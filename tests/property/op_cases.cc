@@ -365,31 +365,36 @@ class AddCase final : public OpCase {
   Floats y_, x_;
 };
 
-class GreedyCase final : public OpCase {
+// Rows of every kind of request, most of them drawn.
+class SampleCase final : public OpCase {
  public:
-  explicit GreedyCase(Dice& dice)
-      : vocabulary_(dice.Between(1025, 2100)), logits_(dice.Values(kRows * vocabulary_, 7)) {
-    for (int r = 0; r < kRows; ++r) {
-      targets_.push_back(static_cast<int32_t>(dice.Between(-1, vocabulary_ - 1)));
-      counts_.push_back(static_cast<int32_t>(dice.Between(0, kTop)));
-    }
+  explicit SampleCase(Dice& dice)
+      : vocabulary_(dice.Between(1025, 2100)),
+        logits_(dice.Values(kRows * vocabulary_, 7)),
+        ids_(dice.Shuffled(vocabulary_)),
+        biases_(dice.Values(kListed, 5)) {
+    for (int i = 0; i < kListed; ++i) counts_.push_back(static_cast<int32_t>(dice.Between(0, 3)));
+    for (int r = 0; r < kRows; ++r) rows_.push_back(DrawRow(dice));
   }
-  std::string Name() const override { return absl::StrCat("Greedy vocabulary=", vocabulary_); }
+  std::string Name() const override { return absl::StrCat("Sample vocabulary=", vocabulary_); }
   Bits Run(const Kernels& kernels, Stream& stream, absl::Span<const int> rows) override {
     Floats logits = Chosen(logits_, rows), logprobs(rows.size()), target_logprobs(rows.size());
-    const std::vector<int32_t> targets = Chosen(targets_, rows), counts = Chosen(counts_, rows);
+    const std::vector<SampleRow> wanted = Chosen(rows_, rows);
     std::vector<int32_t> ids(rows.size());
     std::vector<TopLogit> top(rows.size() * kTop);
-    GreedyArgs args;
+    Floats scaled(logits.size());
+    std::vector<uint64_t> order(logits.size());
+    SampleArgs args;
     args.logits = View(logits, vocabulary_);
-    args.targets = targets;
-    args.top_counts = counts;
+    args.rows = wanted;
     args.top_stride = kTop;
     args.ids = ids.data();
     args.logprobs = logprobs.data();
     args.target_logprobs = target_logprobs.data();
     args.top = top.data();
-    kernels.Greedy(stream, args);
+    args.scaled = scaled.data();
+    args.order = order.data();
+    kernels.Sample(stream, args);
     stream.Synchronize();
     const Bits own = Zipped(BitsOf(ids), BitsOf(logprobs), rows.size());
     return Zipped(Zipped(own, BitsOf(target_logprobs), rows.size()), BitsOf(top), rows.size());
@@ -397,9 +402,46 @@ class GreedyCase final : public OpCase {
 
  private:
   static constexpr int64_t kTop = 5;
+  static constexpr int kListed = 300;
+
+  absl::Span<const int32_t> SomeIds(Dice& dice) {
+    const int64_t first = dice.Between(0, kListed / 2);
+    return absl::MakeConstSpan(ids_).subspan(first, dice.Between(1, kListed / 2));
+  }
+  SampleRow DrawRow(Dice& dice) {
+    SampleRow row;
+    row.target = static_cast<int32_t>(dice.Between(-1, vocabulary_ - 1));
+    row.top = static_cast<int32_t>(dice.Between(0, kTop));
+    row.temperature = static_cast<float>(dice.Between(0, 5)) * 0.75f;
+    if (dice.Between(0, 1) == 0) row.top_k = static_cast<int32_t>(dice.Between(1, vocabulary_));
+    if (dice.Between(0, 1) == 0) row.top_p = static_cast<float>(dice.Between(1, 9)) / 9;
+    if (dice.Between(0, 1) == 0) row.min_p = static_cast<float>(dice.Between(0, 9)) / 90;
+    if (dice.Between(0, 1) == 0) {
+      row.bias_ids = SomeIds(dice);
+      row.biases = absl::MakeConstSpan(biases_).first(row.bias_ids.size());
+    }
+    if (dice.Between(0, 1) == 0) {
+      row.seen_ids = SomeIds(dice);
+      row.seen_counts = absl::MakeConstSpan(counts_).first(row.seen_ids.size());
+      row.repetition_penalty = 1.25f;
+      row.presence_penalty = 0.5f;
+      row.frequency_penalty = -0.3f;
+    }
+    row.restricted = dice.Between(0, 3) == 0;
+    if (row.restricted) row.allowed = SomeIds(dice);
+    if (dice.Between(0, 3) == 0) row.masked = absl::MakeConstSpan(ids_).last(20);
+    row.seed = static_cast<uint64_t>(dice.Between(0, INT64_MAX));
+    row.choice = static_cast<int32_t>(dice.Between(0, 3));
+    row.output_index = static_cast<int32_t>(dice.Between(0, 5000));
+    return row;
+  }
+
   int64_t vocabulary_;
   Floats logits_;
-  std::vector<int32_t> targets_, counts_;
+  std::vector<int32_t> ids_;  // all of them, shuffled
+  Floats biases_;
+  std::vector<int32_t> counts_;
+  std::vector<SampleRow> rows_;
 };
 
 }  // namespace
@@ -426,7 +468,7 @@ std::vector<std::unique_ptr<OpCase>> AllOpCases(uint64_t seed) {
   cases.push_back(std::make_unique<CombineCase>(dice, true));
   cases.push_back(std::make_unique<CombineCase>(dice, false));
   cases.push_back(std::make_unique<AddCase>(dice));
-  cases.push_back(std::make_unique<GreedyCase>(dice));
+  cases.push_back(std::make_unique<SampleCase>(dice));
   return cases;
 }
 

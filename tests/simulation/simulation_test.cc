@@ -92,5 +92,25 @@ TEST(Reference, AnswersDependOnEveryTokenOfThePrompt) {
   }
 }
 
+TEST(Reference, AnswersDependOnSeedAndChoiceWhereIdsAreDrawn) {
+  Random chance(7);
+  const StubModel model = StubModel::Draw(chance);
+  GenerateRequest request;
+  request.prompt = {1, 2, 3};
+  request.max_tokens = 8;
+  request.ignore_eos = true;
+  const std::vector<OutputToken> greedy = ReferenceAnswer(model, request).tokens;
+  request.sampling.seed = 5;
+  EXPECT_EQ(ReferenceAnswer(model, request).tokens, greedy);
+  request.sampling.temperature = 1;
+  const std::vector<OutputToken> drawn = ReferenceAnswer(model, request).tokens;
+  EXPECT_NE(drawn, greedy);
+  request.choice = 1;
+  EXPECT_NE(ReferenceAnswer(model, request).tokens, drawn);
+  request.choice = 0;
+  request.sampling.seed = 6;
+  EXPECT_NE(ReferenceAnswer(model, request).tokens, drawn);
+}
+
 }  // namespace
 }  // namespace expertmesh::simulation

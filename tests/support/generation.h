@@ -6,6 +6,7 @@
 
 #include "generation/delta.h"
 #include "generation/request.h"
+#include "generation/user_request.h"
 
 namespace expertmesh {
 
@@ -16,7 +17,14 @@ struct Bits {
 };
 void AddTo(Bits& bits, const Delta& delta);
 
+// The same, as a user would ask for it.
+UserRequest AsUser(const GenerateRequest& request);
+
 // Requests of mixed lengths over ids below `vocabulary`; some ask for top and prompt logprobs.
 std::vector<GenerateRequest> SeededRequests(int count, uint32_t seed, int32_t vocabulary);
+
+// Makes two of three of them draw their ids, under filters, penalties, biases and masks of all
+// kinds.
+void AskForSampling(std::vector<GenerateRequest>& requests, uint32_t seed, int32_t vocabulary);
 
 }  // namespace expertmesh

@@ -20,6 +20,32 @@ bool AllFinite(const Buffer& values, int64_t count) {
                      [](float value) { return std::isfinite(value); });
 }
 
+// The spans point into the sequence's state, which stays as it is until the step is over.
+SampleRow SampleRowOf(const StepPlan::Output& output) {
+  SampleRow row{.target = output.target, .top = output.top};
+  if (output.sampling == nullptr) return row;
+  const SamplingState& state = *output.sampling;
+  const SamplingParams& params = state.params();
+  row.temperature = params.temperature;
+  row.top_k = params.top_k;
+  row.top_p = params.top_p;
+  row.min_p = params.min_p;
+  row.repetition_penalty = params.repetition_penalty;
+  row.presence_penalty = params.presence_penalty;
+  row.frequency_penalty = params.frequency_penalty;
+  row.restricted = params.allowed_token_ids.has_value();
+  if (row.restricted) row.allowed = *params.allowed_token_ids;
+  row.bias_ids = state.bias_ids();
+  row.biases = state.biases();
+  row.seen_ids = state.seen_ids();
+  row.seen_counts = state.seen_counts();
+  row.masked = state.masked();
+  row.seed = state.seed();
+  row.choice = state.choice();
+  row.output_index = state.output_index();
+  return row;
+}
+
 }  // namespace
 
 // ---- start
@@ -97,6 +123,8 @@ absl::Status Forward::AllocateActivations() {
       {&expert_rows_, rows * c.top_k * c.hidden},
       {&head_in_, rows * c.hidden},
       {&logits_, kHeadRows * c.vocabulary},
+      {&scaled_logits_, kHeadRows * c.vocabulary},
+      {&candidates_, kHeadRows * c.vocabulary * 2},
       {&out_ids_, rows},
       {&out_logprobs_, rows},
       {&out_targets_, rows},
@@ -105,8 +133,7 @@ absl::Status Forward::AllocateActivations() {
   for (const auto& want : wanted) {
     ASSIGN_OR_RETURN(*want.buffer, device_->Allocate(want.elements * sizeof(float)));
   }
-  targets_.reserve(rows);
-  top_counts_.reserve(rows);
+  sample_rows_.reserve(rows);
   return absl::OkStatus();
 }
 
@@ -177,12 +204,10 @@ void Forward::LoadProgress(uint64_t* loaded, uint64_t* wanted) const {
 void Forward::Begin(const StepPlan& plan) {
   CHECK(plan.rows() <= options_.max_step_rows, "the scheduler keeps to the row budget");
   plan_ = &plan;
-  targets_.clear();
-  top_counts_.clear();
+  sample_rows_.clear();
   top_stride_ = 0;
   for (const StepPlan::Output& output : plan.outputs) {
-    targets_.push_back(output.target);
-    top_counts_.push_back(output.top);
+    sample_rows_.push_back(SampleRowOf(output));
     top_stride_ = std::max(top_stride_, output.top);
   }
 }
@@ -324,16 +349,17 @@ void Forward::Head() {
     const int64_t n = std::min<int64_t>(kHeadRows, count - first);
     const Matrix logits = F32Matrix(logits_.as<float>(), n, c.vocabulary);
     kernels_->Linear(*stream_, in.Rows(first, n), weights_.head, logits);
-    GreedyArgs args;
+    SampleArgs args;
     args.logits = logits;
-    args.targets = absl::MakeConstSpan(targets_).subspan(first, n);
-    args.top_counts = absl::MakeConstSpan(top_counts_).subspan(first, n);
+    args.rows = absl::MakeConstSpan(sample_rows_).subspan(first, n);
     args.top_stride = top_stride_;
     args.ids = out_ids_.as<int32_t>() + first;
     args.logprobs = out_logprobs_.as<float>() + first;
     args.target_logprobs = out_targets_.as<float>() + first;
     args.top = out_top_.as<TopLogit>() + first * top_stride_;
-    kernels_->Greedy(*stream_, args);
+    args.scaled = scaled_logits_.as<float>();
+    args.order = candidates_.as<uint64_t>();
+    kernels_->Sample(*stream_, args);
   }
 }
 
@@ -350,7 +376,7 @@ std::byte* Forward::expert_rows() { return expert_rows_.data(); }
 StepOutput Forward::output(size_t i) {
   const TopLogit* top = out_top_.as<const TopLogit>() + i * top_stride_;
   top_.clear();
-  for (int32_t k = 0; k < top_counts_[i]; ++k) top_.push_back({top[k].id, top[k].logprob});
+  for (int32_t k = 0; k < plan_->outputs[i].top; ++k) top_.push_back({top[k].id, top[k].logprob});
   return {out_ids_.as<int32_t>()[i], out_logprobs_.as<float>()[i], out_targets_.as<float>()[i],
           top_};
 }

@@ -105,13 +105,14 @@ class Forward final : public LayerCompute {
   // The head.
   Buffer head_in_;                     // [max_step_rows, hidden]: normed rows of the outputs
   Buffer logits_;                      // [kHeadRows, vocabulary]
+  Buffer scaled_logits_, candidates_;  // the same, f32 and u64: scratch of Sample
   Buffer out_ids_;                     // [max_step_rows] i32
   Buffer out_logprobs_, out_targets_;  // [max_step_rows]
   Buffer out_top_;  // [max_step_rows, kMaxTopLogprobs] TopLogit; untouched pages cost nothing
 
   // The step.
   const StepPlan* plan_ = nullptr;
-  std::vector<int32_t> targets_, top_counts_;
+  std::vector<SampleRow> sample_rows_;  // [outputs]
   int32_t top_stride_ = 0;
   std::vector<TokenLogprob> top_;  // of the output that was asked for last
 

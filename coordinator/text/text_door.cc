@@ -1,0 +1,277 @@
+#include "coordinator/text/text_door.h"
+
+#include <atomic>
+#include <map>
+#include <random>
+#include <utility>
+
+#include "common/mutex.h"
+#include "common/status.h"
+#include "common/task_loop.h"
+#include "common/utf8.h"
+#include "coordinator/text/text_session.h"
+
+namespace expertmesh {
+namespace {
+
+uint64_t DrawSeed() {
+  thread_local std::random_device device;
+  return (uint64_t{device()} << 32) | device();
+}
+
+}  // namespace
+
+struct TextDoor::Impl {
+  // One choice's listener at the port.
+  struct Leg final : GenerationListener {
+    Impl* impl = nullptr;
+    RequestId request = 0;
+    size_t index = 0;
+    RequestId at_port = 0;
+    bool running = false;  // of the text thread
+
+    void OnDelta(RequestId, Delta delta) override {
+      auto shared = std::make_shared<Delta>(std::move(delta));
+      impl->LoopOf(request).Post([impl = impl, request = request, index = index, shared](Time) {
+        impl->OnDelta(request, index, std::move(*shared));
+      });
+    }
+    // The leg may be gone as soon as its task is posted.
+    void OnEnd(RequestId, absl::Status status) override {
+      impl->LoopOf(request).Post([impl = impl, request = request, index = index,
+                                  status = std::move(status)](Time) mutable {
+        impl->OnEnd(request, index, std::move(status));
+      });
+    }
+  };
+
+  // A request's life on its text thread. It stays until its last leg has ended.
+  struct Running {
+    std::unique_ptr<TextSession> session;
+    std::vector<std::unique_ptr<Leg>> legs;
+    GenerationListener* listener = nullptr;  // null once it has been told the end
+    size_t running_legs = 0;
+  };
+  struct Thread {
+    TaskLoop loop;
+    std::map<RequestId, Running> running;
+  };
+
+  std::shared_ptr<const TextModel> model;
+  AttentionPort* port = nullptr;
+  std::function<RequestId()> port_id;
+  std::atomic<RequestId> next_id{1};
+  std::vector<std::unique_ptr<Thread>> threads;
+
+  mutable Mutex mutex;
+  std::multimap<std::string, RequestId> by_name ABSL_GUARDED_BY(mutex);
+  std::map<RequestId, std::string> names ABSL_GUARDED_BY(mutex);  // of all that run; may be empty
+  bool stopped ABSL_GUARDED_BY(mutex) = false;
+
+  Thread& ThreadOf(RequestId id) { return *threads[id % threads.size()]; }
+  TaskLoop& LoopOf(RequestId id) { return ThreadOf(id).loop; }
+
+  void Begin(RequestId id, const UserRequest& request, GenerationListener* listener);
+  void OnDelta(RequestId id, size_t leg, Delta delta);
+  void OnEnd(RequestId id, size_t leg, absl::Status status);
+  void Cancel(RequestId id);
+  void Tell(RequestId id, Running& running, absl::Status status);
+  void EndAll(Thread& thread);
+
+  void Name(RequestId id, const std::string& name);
+  void Unname(RequestId id);
+};
+
+// ---- on the request's text thread
+
+void TextDoor::Impl::Begin(RequestId id, const UserRequest& request, GenerationListener* listener) {
+  absl::StatusOr<Prepared> prepared = Prepare(request, *model, DrawSeed());
+  Running& running = ThreadOf(id).running[id];
+  running.listener = listener;
+  if (!prepared.ok()) {
+    Tell(id, running, prepared.status());
+    ThreadOf(id).running.erase(id);
+    return;
+  }
+  running.session = std::make_unique<TextSession>(request, *prepared, *model);
+  running.running_legs = prepared->choices.size();
+  for (size_t i = 0; i < prepared->choices.size(); ++i) {
+    auto leg = std::make_unique<Leg>();
+    leg->impl = this;
+    leg->request = id;
+    leg->index = i;
+    leg->at_port = port_id();
+    leg->running = true;
+    running.legs.push_back(std::move(leg));
+  }
+  for (size_t i = 0; i < running.legs.size(); ++i) {
+    GenerateRequest choice = prepared->request;
+    choice.choice = prepared->choices[i];
+    if (i > 0) choice.prompt_logprobs = false;  // told once
+    port->Start(running.legs[i]->at_port, std::move(choice), running.legs[i].get());
+  }
+}
+
+void TextDoor::Impl::OnDelta(RequestId id, size_t leg, Delta delta) {
+  auto found = ThreadOf(id).running.find(id);
+  if (found == ThreadOf(id).running.end() || found->second.listener == nullptr) return;
+  Running& running = found->second;
+  running.listener->OnDelta(id, running.session->OnDelta(leg, std::move(delta)));
+}
+
+void TextDoor::Impl::OnEnd(RequestId id, size_t leg, absl::Status status) {
+  auto found = ThreadOf(id).running.find(id);
+  if (found == ThreadOf(id).running.end()) return;
+  Running& running = found->second;
+  running.legs[leg]->running = false;
+  --running.running_legs;
+  if (running.session->OnEnd(leg, std::move(status))) {
+    Cancel(id);  // the other choices
+    Tell(id, running, running.session->status());
+  }
+  if (running.running_legs == 0) ThreadOf(id).running.erase(found);
+}
+
+void TextDoor::Impl::Cancel(RequestId id) {
+  auto found = ThreadOf(id).running.find(id);
+  if (found == ThreadOf(id).running.end()) return;
+  for (const auto& leg : found->second.legs) {
+    if (leg->running) port->Cancel(leg->at_port);
+  }
+}
+
+void TextDoor::Impl::Tell(RequestId id, Running& running, absl::Status status) {
+  if (running.listener == nullptr) return;
+  Unname(id);
+  std::exchange(running.listener, nullptr)->OnEnd(id, std::move(status));
+}
+
+// The port has stopped: no leg is heard of any more.
+void TextDoor::Impl::EndAll(Thread& thread) {
+  for (auto& [id, running] : thread.running) {
+    Tell(id, running, TryAgainLater("the front door is shutting down"));
+  }
+  thread.running.clear();
+}
+
+// ---- names
+
+void TextDoor::Impl::Name(RequestId id, const std::string& name) {
+  MutexLock lock(mutex);
+  names[id] = name;
+  if (!name.empty()) by_name.emplace(name, id);
+}
+
+void TextDoor::Impl::Unname(RequestId id) {
+  MutexLock lock(mutex);
+  auto named = names.extract(id);
+  if (named.empty()) return;
+  const auto [begin, end] = by_name.equal_range(named.mapped());
+  for (auto it = begin; it != end; ++it) {
+    if (it->second != id) continue;
+    by_name.erase(it);
+    return;
+  }
+}
+
+// ---- from outside
+
+TextDoor::TextDoor(TextDoorOptions options, std::shared_ptr<const TextModel> model,
+                   AttentionPort* port, std::function<RequestId()> port_id)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->model = std::move(model);
+  impl_->port = port;
+  impl_->port_id = std::move(port_id);
+  for (int i = 0; i < options.threads; ++i) {
+    impl_->threads.push_back(std::make_unique<Impl::Thread>());
+    impl_->threads.back()->loop.Start([](Time) { return kNever; });
+  }
+}
+
+TextDoor::~TextDoor() { Stop(); }
+
+RequestId TextDoor::NewRequestId() { return impl_->next_id.fetch_add(1); }
+
+void TextDoor::Start(RequestId id, UserRequest request, GenerationListener* listener) {
+  Impl* impl = impl_.get();
+  impl->Name(id, request.request_id);
+  auto shared = std::make_shared<const UserRequest>(std::move(request));
+  const bool posted = impl->LoopOf(id).Post(
+      [impl, id, shared, listener](Time) { impl->Begin(id, *shared, listener); });
+  if (posted) return;
+  impl->Unname(id);
+  listener->OnEnd(id, TryAgainLater("the front door is shutting down"));
+}
+
+void TextDoor::Cancel(RequestId id) {
+  Impl* impl = impl_.get();
+  impl->LoopOf(id).Post([impl, id](Time) { impl->Cancel(id); });
+}
+
+int TextDoor::Abort(const std::string& request_id) {
+  std::vector<RequestId> ids;
+  {
+    MutexLock lock(impl_->mutex);
+    const auto [begin, end] = impl_->by_name.equal_range(request_id);
+    for (auto it = begin; it != end; ++it) ids.push_back(it->second);
+  }
+  for (RequestId id : ids) Cancel(id);
+  return static_cast<int>(ids.size());
+}
+
+void TextDoor::Tokenize(std::string text, bool special,
+                        std::function<void(absl::StatusOr<std::vector<int32_t>>)> done) {
+  Impl* impl = impl_.get();
+  auto work = [impl, text = std::move(text), special, done](Time) {
+    if (!impl->model->has_text()) {
+      return done(absl::FailedPreconditionError("this front door has no tokenizer"));
+    }
+    done(impl->model->Tokenize(text, special));
+  };
+  if (!impl->LoopOf(NewRequestId()).Post(std::move(work))) {
+    done(TryAgainLater("the front door is shutting down"));
+  }
+}
+
+void TextDoor::Detokenize(std::vector<int32_t> ids, bool special,
+                          std::function<void(absl::StatusOr<std::string>)> done) {
+  Impl* impl = impl_.get();
+  auto work = [impl, ids = std::move(ids), special, done](Time) {
+    if (!impl->model->has_text()) {
+      return done(absl::FailedPreconditionError("this front door has no tokenizer"));
+    }
+    Utf8Stream utf8;
+    std::string text;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] < 0 || ids[i] >= impl->model->vocabulary()) {
+        return done(absl::InvalidArgumentError("token_ids[" + std::to_string(i) + "] is " +
+                                               std::to_string(ids[i]) + "; ids go from 0 to " +
+                                               std::to_string(impl->model->vocabulary() - 1)));
+      }
+      text += utf8.Push(impl->model->BytesOf(ids[i], special));
+    }
+    done(text + utf8.Flush());
+  };
+  if (!impl->LoopOf(NewRequestId()).Post(std::move(work))) {
+    done(TryAgainLater("the front door is shutting down"));
+  }
+}
+
+const TextModel& TextDoor::model() const { return *impl_->model; }
+
+size_t TextDoor::running() const {
+  MutexLock lock(impl_->mutex);
+  return impl_->names.size();
+}
+
+void TextDoor::Stop() {
+  {
+    MutexLock lock(impl_->mutex);
+    if (std::exchange(impl_->stopped, true)) return;
+  }
+  for (auto& thread : impl_->threads) {
+    thread->loop.Stop([this, &thread](Time) { impl_->EndAll(*thread); });
+  }
+}
+
+}  // namespace expertmesh

@@ -1,0 +1,35 @@
+#include "coordinator/text/text_model.h"
+
+#include <utility>
+
+namespace expertmesh {
+namespace {
+
+class TokensOnlyModel final : public TextModel {
+ public:
+  explicit TokensOnlyModel(std::string name) : name_(std::move(name)) {}
+  const std::string& name() const override { return name_; }
+  int32_t vocabulary() const override { return 0; }
+  const GenerationConfig& defaults() const override { return defaults_; }
+  bool has_text() const override { return false; }
+  bool has_chat() const override { return false; }
+  absl::StatusOr<std::vector<int32_t>> Tokenize(absl::string_view, bool) const override {
+    return absl::FailedPreconditionError("no tokenizer");
+  }
+  absl::StatusOr<std::string> RenderChat(const ChatPrompt&) const override {
+    return absl::FailedPreconditionError("no chat template");
+  }
+  absl::string_view BytesOf(int32_t, bool) const override { return {}; }
+
+ private:
+  const std::string name_;
+  const GenerationConfig defaults_;
+};
+
+}  // namespace
+
+std::shared_ptr<const TextModel> TokensOnly(std::string name) {
+  return std::make_shared<TokensOnlyModel>(std::move(name));
+}
+
+}  // namespace expertmesh

@@ -1,0 +1,44 @@
+#include "coordinator/text/text_session.h"
+
+#include <utility>
+
+namespace expertmesh {
+
+TextSession::TextSession(const UserRequest& request, const Prepared& prepared,
+                         const TextModel& model)
+    : choices_(prepared.choices),
+      echo_(prepared.choices.size(), prepared.echo),
+      opening_{static_cast<int32_t>(prepared.request.prompt.size()),
+               prepared.request.sampling.seed.value_or(0), model.has_text()},
+      has_text_(model.has_text()),
+      running_(prepared.choices.size()) {
+  const ChoiceTextOptions options{prepared.request.stop, request.include_stop,
+                                  prepared.request.min_tokens};
+  const auto bytes_of = [&model, special = request.special_tokens](int32_t id) {
+    return model.BytesOf(id, special);
+  };
+  for (size_t leg = 0; leg < choices_.size(); ++leg) {
+    texts_.emplace_back(options, bytes_of);
+    texts_.back().Resume(prepared.request.resumed);
+  }
+}
+
+Delta TextSession::OnDelta(size_t leg, Delta delta) {
+  delta.choice = choices_[leg];
+  if (!std::exchange(opened_, true)) delta.opening = opening_;
+  if (delta.choice != choices_.front()) delta.prompt_logprobs.clear();  // told once
+  if (!has_text_) return delta;
+  delta.text = std::exchange(echo_[leg], "");
+  delta.text += texts_[leg].Add(delta.tokens, delta.finish);
+  return delta;
+}
+
+bool TextSession::OnEnd(size_t leg, absl::Status status) {
+  --running_;
+  if (over_ || (status.ok() && running_ > 0)) return false;
+  over_ = true;
+  status_ = std::move(status);
+  return true;
+}
+
+}  // namespace expertmesh

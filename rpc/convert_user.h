@@ -1,0 +1,43 @@
+// convert_user.h: the users' API, to and from protobuf.
+//
+// FromProto takes a caller's word: what a message must have is there, lists are short, texts are
+// UTF-8; the first thing that is wrong is refused with INVALID_ARGUMENT that names field, value and
+// bound. Numbers whose bounds belong to the model or to sampling are the front door's business.
+// ToProto takes our own values as they are.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "expertmesh/v1/generation.pb.h"
+#include "generation/delta.h"
+#include "generation/user_request.h"
+
+namespace expertmesh {
+
+// The deadline is the call's and is not in the message.
+absl::StatusOr<UserRequest> FromProto(const v1::GenerateRequest& proto);
+v1::GenerateRequest ToProto(const UserRequest& request);
+
+absl::StatusOr<Delta> FromProto(const v1::GenerateResponse& proto);
+
+// Makes the messages of one call. Without `logprobs` the tokens' logprobs are left out: they were
+// not asked for.
+struct ResponseEncoder {
+  std::string request_id;
+  bool logprobs = false;
+  v1::GenerateResponse operator()(const Delta& piece) const;
+};
+
+// Gathers the pieces of one call into a whole answer.
+class ResultBuilder {
+ public:
+  explicit ResultBuilder(ResponseEncoder encoder) : encoder_(std::move(encoder)) {}
+  void Add(const Delta& piece);
+  // Call once, after the last piece.
+  v1::GenerateResult Take();
+
+ private:
+  ResponseEncoder encoder_;
+  v1::GenerateResult result_;
+};
+
+}  // namespace expertmesh

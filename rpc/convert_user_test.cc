@@ -1,0 +1,156 @@
+#include "rpc/convert_user.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace expertmesh {
+namespace {
+
+using testing::HasSubstr;
+
+UserRequest Everything() {
+  UserRequest request;
+  request.request_id = "r1";
+  request.model = "tiny";
+  request.prompt = std::string("hi");
+  request.sampling = {.temperature = 0.7f,
+                      .top_k = 5,
+                      .top_p = 0.9f,
+                      .min_p = 0.01f,
+                      .presence_penalty = -1.0f,
+                      .frequency_penalty = 0.5f,
+                      .repetition_penalty = 1.1f,
+                      .logit_bias = {{7, 3}, {1, -2}},
+                      .allowed_token_ids = std::vector<int32_t>{7, 1},
+                      .seed = UINT64_MAX,
+                      .n = 2};
+  request.max_tokens = 9;
+  request.min_tokens = 1;
+  request.stop = {"a", "bc"};
+  request.include_stop = request.ignore_eos = request.logprobs = true;
+  request.stop_token_ids = {3};
+  request.top_logprobs = 2;
+  request.prompt_logprobs = request.echo = request.special_tokens = true;
+  request.resume = ResumePoint{{5, 6}, 1};
+  return request;
+}
+
+// What a message says of a request, as text: comparing two of these compares all fields.
+std::string Said(const UserRequest& request) { return ToProto(request).DebugString(); }
+
+TEST(ConvertUser, ARequestComesBackAsItWas) {
+  auto back = FromProto(ToProto(Everything()));
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(Said(*back), Said(Everything()));
+  EXPECT_EQ(back->sampling.logit_bias, Everything().sampling.logit_bias);
+  UserRequest ids = Everything();
+  ids.prompt = std::vector<int32_t>{1, 2};
+  EXPECT_EQ(Said(*FromProto(ToProto(ids))), Said(ids));
+  UserRequest chat = Everything();
+  chat.prompt = ChatPrompt{{{"user", "hi"}, {"assistant", ""}}, false};
+  EXPECT_EQ(Said(*FromProto(ToProto(chat))), Said(chat));
+}
+
+TEST(ConvertUser, WhatIsNotSaidStaysOpen) {
+  v1::GenerateRequest proto;
+  proto.set_text("hi");
+  auto request = FromProto(proto);
+  ASSERT_TRUE(request.ok()) << request.status();
+  EXPECT_EQ(request->max_tokens, std::nullopt);
+  EXPECT_EQ(request->sampling.temperature, std::nullopt);
+  EXPECT_EQ(request->sampling.seed, std::nullopt);
+  EXPECT_EQ(request->sampling.allowed_token_ids, std::nullopt);
+  EXPECT_EQ(request->deadline, kNever);
+  EXPECT_FALSE(request->logprobs);
+  proto.mutable_sampling()->set_temperature(0);
+  proto.mutable_sampling()->mutable_allowed_tokens();
+  proto.mutable_output()->set_top_logprobs(2);
+  request = FromProto(proto);
+  EXPECT_EQ(request->sampling.temperature, 0.0f);
+  EXPECT_EQ(request->sampling.allowed_token_ids, std::vector<int32_t>())
+      << "said, and refused later";
+  EXPECT_TRUE(request->logprobs) << "top_logprobs implies logprobs";
+  proto.mutable_chat()->add_messages()->set_role("user");
+  EXPECT_TRUE(std::get<ChatPrompt>(FromProto(proto)->prompt).add_generation_prompt);
+}
+
+TEST(ConvertUser, ABadRequestIsRefusedByTheNameOfItsField) {
+  const std::pair<std::function<void(v1::GenerateRequest&)>, const char*> cases[] = {
+      {[](auto& r) { r.clear_prompt(); }, "prompt is not set"},
+      {[](auto& r) { r.mutable_chat(); }, "chat.messages is empty"},
+      {[](auto& r) { r.mutable_chat()->add_messages(); }, "chat.messages[0].role is not set"},
+      {[](auto& r) {
+         for (int i = 0; i < 4097; ++i) r.mutable_chat()->add_messages()->set_role("user");
+       },
+       "chat.messages has 4097"},
+      {[](auto& r) { r.set_request_id(std::string(129, 'x')); }, "request_id has 129 bytes"},
+      {[](auto& r) { r.mutable_sampling()->add_logit_bias()->set_id(1); }, "logit_bias[2] lacks"},
+  };
+  for (const auto& [spoil, named] : cases) {
+    v1::GenerateRequest proto = ToProto(Everything());
+    spoil(proto);
+    const absl::Status status = FromProto(proto).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << named;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(named));
+  }
+}
+
+std::vector<Delta> SomeDeltas() {
+  std::vector<Delta> deltas(3);
+  deltas[0].opening = Opening{4, 77, true};
+  deltas[0].prompt_logprobs = {-1.5f, -0.25f};
+  deltas[0].tokens = {{3, -0.5f, {{3, -0.5f}}}};
+  deltas[0].text = "a";
+  deltas[1].choice = 1;
+  deltas[1].tokens = {{9, -2, {}}};
+  deltas[1].text = "b";
+  deltas[1].finish = FinishReason::kStop;
+  deltas[1].stop_string = "END";
+  deltas[1].usage = {4, 1};
+  deltas[2].tokens = {{4, -1, {}}};
+  deltas[2].finish = FinishReason::kLength;
+  deltas[2].usage = {4, 2};
+  return deltas;
+}
+
+TEST(ConvertUser, ADeltaComesBackAsItWas) {
+  const ResponseEncoder encode{.request_id = "r1", .logprobs = true};
+  for (const Delta& delta : SomeDeltas()) {
+    auto back = FromProto(encode(delta));
+    ASSERT_TRUE(back.ok()) << back.status();
+    EXPECT_EQ(back->choice, delta.choice);
+    EXPECT_EQ(back->tokens, delta.tokens);
+    EXPECT_EQ(back->text, delta.text);
+    EXPECT_EQ(back->finish, delta.finish);
+    EXPECT_EQ(back->stop_string, delta.stop_string);
+    EXPECT_EQ(back->usage, delta.usage);
+    EXPECT_EQ(back->prompt_logprobs, delta.prompt_logprobs);
+    ASSERT_EQ(back->opening.has_value(), delta.opening.has_value());
+    if (!delta.opening.has_value()) continue;
+    EXPECT_EQ(back->opening->seed, 77u);
+    EXPECT_TRUE(back->opening->text);
+    EXPECT_EQ(encode(delta).request_id(), "r1");
+  }
+  EXPECT_FALSE(ResponseEncoder()(SomeDeltas()[0]).tokens(0).has_logprob()) << "not asked for";
+}
+
+TEST(ConvertUser, AResultIsAllPiecesOfEachChoice) {
+  ResultBuilder builder({.request_id = "r1", .logprobs = true});
+  for (const Delta& delta : SomeDeltas()) builder.Add(delta);
+  const v1::GenerateResult result = builder.Take();
+  EXPECT_EQ(result.request_id(), "r1");
+  EXPECT_EQ(result.seed(), 77u);
+  EXPECT_EQ(result.prompt_tokens(), 4);
+  EXPECT_EQ(result.prompt_logprobs_size(), 2);
+  ASSERT_EQ(result.choices_size(), 2);
+  EXPECT_EQ(result.choices(0).tokens_size(), 2);
+  EXPECT_EQ(result.choices(0).text(), "a");
+  EXPECT_EQ(result.choices(0).finish_reason(), v1::FINISH_REASON_LENGTH);
+  EXPECT_EQ(result.choices(1).stop_string(), "END");
+  EXPECT_EQ(result.usage().output_tokens(), 3);
+}
+
+}  // namespace
+}  // namespace expertmesh

@@ -1,0 +1,31 @@
+// raw_message.h: messages that a service reads and writes itself, so that one that cannot be read
+// is refused with a reason. (Where gRPC parses, the call ends with UNIMPLEMENTED and no text.)
+#pragma once
+
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/support/byte_buffer.h>
+
+#include "absl/status/status.h"
+
+namespace expertmesh {
+
+// Errors  INVALID_ARGUMENT: the bytes are no such message, or a text in it is not valid UTF-8.
+template <typename Message>
+absl::Status ParseMessage(const grpc::ByteBuffer& bytes, Message* message) {
+  grpc::ByteBuffer copy = bytes;  // shares the slices; reading needs one that may be changed
+  if (grpc::SerializationTraits<Message>::Deserialize(&copy, message).ok()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      "the request cannot be read: it is cut short, or a text in it is not valid UTF-8");
+}
+
+template <typename Message>
+grpc::ByteBuffer ToBytes(const Message& message) {
+  grpc::ByteBuffer bytes;
+  bool own = false;
+  (void)grpc::SerializationTraits<Message>::Serialize(message, &bytes, &own);
+  return bytes;
+}
+
+}  // namespace expertmesh
