@@ -19,6 +19,9 @@ class CliCommand {
 };
 
 std::unique_ptr<CliCommand> MakeGenerateCommand();
+std::unique_ptr<CliCommand> MakeChatCommand();
+std::unique_ptr<CliCommand> MakeTokenizeCommand();
+std::unique_ptr<CliCommand> MakeRenderCommand();
 std::unique_ptr<CliCommand> MakeServeCommand();
 std::unique_ptr<CliCommand> MakeTopologyCommand();
 std::unique_ptr<CliCommand> MakeVersionCommand();

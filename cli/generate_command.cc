@@ -1,14 +1,12 @@
 // `expertmesh generate`: one prompt, on a running fleet or in this process.
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 
-#include "absl/strings/str_cat.h"
 #include "cli/answer.h"
 #include "cli/command.h"
 #include "cli/generator.h"
+#include "cli/read_text.h"
 #include "cli/request_flags.h"
 #include "common/log.h"
 #include "common/status.h"
@@ -53,10 +51,7 @@ absl::Status GenerateCommand::ReadPrompt(UserRequest& request) const {
     request.prompt = prompt_;
     return absl::OkStatus();
   }
-  std::ifstream file(prompt_file_ == "-" ? "/dev/stdin" : prompt_file_, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file) return absl::NotFoundError(absl::StrCat("--prompt-file: cannot read ", prompt_file_));
-  request.prompt = std::move(text);
+  ASSIGN_OR_RETURN(request.prompt, ReadText("--prompt-file", prompt_file_));
   return absl::OkStatus();
 }
 

@@ -23,6 +23,7 @@ class OnServer final : public Generator {
                         const std::function<void(const Delta&)>& on_delta) override {
     return client_.Generate(request, on_delta);
   }
+  void Interrupt() override { client_.CancelRunning(); }
 
  private:
   Client client_;
@@ -35,6 +36,7 @@ class Embedded final : public Generator {
                         const std::function<void(const Delta&)>& on_delta) override {
     return cluster_->Generate(request, on_delta);
   }
+  void Interrupt() override { cluster_->CancelRunning(); }
 
  private:
   std::unique_ptr<EmbeddedCluster> cluster_;

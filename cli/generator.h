@@ -11,13 +11,15 @@
 
 namespace expertmesh {
 
-// Threads: one.
+// Threads: one, but for Interrupt.
 class Generator {
  public:
   virtual ~Generator() = default;
   // Blocks until the answer is complete.
   virtual absl::Status Generate(const UserRequest& request,
                                 const std::function<void(const Delta&)>& on_delta) = 0;
+  // From any thread: ends a Generate that runs with CANCELLED.
+  virtual void Interrupt() = 0;
 };
 
 struct GeneratorFlags {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "client/answer_so_far.h"
 #include "common/status.h"
@@ -30,6 +31,14 @@ absl::Status Client::GenerateOnce(const UserRequest& request,
                                   const std::function<void(const Delta&)>& on_delta) {
   grpc::ClientContext context;
   context.set_deadline(ToGrpcDeadline(request.deadline));
+  const absl::Cleanup forget = [&] {
+    MutexLock lock(mutex_);
+    running_.erase(&context);
+  };
+  {
+    MutexLock lock(mutex_);
+    running_.insert(&context);
+  }
   auto reader = generation_->GenerateStream(&context, ToProto(request));
   v1::GenerateResponse response;
   int32_t finished = 0;
@@ -67,6 +76,11 @@ absl::Status Client::Generate(const UserRequest& request,
     if (Now() + pause >= request.deadline) return status;
     std::this_thread::sleep_for(pause);
   }
+}
+
+void Client::CancelRunning() {
+  MutexLock lock(mutex_);
+  for (grpc::ClientContext* context : running_) context->TryCancel();
 }
 
 absl::StatusOr<v1::TokenizeResponse> Client::Tokenize(const v1::TokenizeRequest& request) {

@@ -6,9 +6,11 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/mutex.h"
 #include "expertmesh/v1/admin.grpc.pb.h"
 #include "expertmesh/v1/generation.grpc.pb.h"
 #include "rpc/convert_user.h"
@@ -28,6 +30,8 @@ class Client {
   absl::Status Generate(const UserRequest& request,
                         const std::function<void(const Delta&)>& on_delta);
   int most_resumes = 5;
+  // From any thread: calls of Generate that run end with CANCELLED.
+  void CancelRunning();
 
   absl::StatusOr<v1::TokenizeResponse> Tokenize(const v1::TokenizeRequest& request);
   absl::StatusOr<v1::ListModelsResponse> ListModels();
@@ -44,6 +48,8 @@ class Client {
   absl::Status GenerateOnce(const UserRequest& request,
                             const std::function<void(const Delta&)>& on_delta);
 
+  Mutex mutex_;
+  std::set<grpc::ClientContext*> running_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<v1::Generation::Stub> generation_;
   std::unique_ptr<v1::Admin::Stub> admin_;
 };

@@ -166,8 +166,11 @@ absl::Status EmbeddedCluster::Generate(GenerateRequest request,
 absl::Status EmbeddedCluster::Generate(UserRequest request,
                                        std::function<void(const Delta&)> on_delta) {
   Waiter waiter;
-  door_->Start(door_->NewRequestId(), std::move(request), &waiter);
+  last_ = door_->NewRequestId();
+  door_->Start(last_, std::move(request), &waiter);
   return waiter.Run(on_delta);
 }
+
+void EmbeddedCluster::CancelRunning() { door_->Cancel(last_); }
 
 }  // namespace expertmesh

@@ -2,6 +2,7 @@
 // made of the very same classes as the programs.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -44,6 +45,9 @@ class EmbeddedCluster {
   // Runs one request to its end. `on_delta` may be null. Blocks.
   absl::Status Generate(GenerateRequest request, std::function<void(const Delta&)> on_delta);
   absl::Status Generate(UserRequest request, std::function<void(const Delta&)> on_delta);
+  // From any thread: the user's request that was started last ends with CANCELLED, if it still
+  // runs.
+  void CancelRunning();
 
  private:
   EmbeddedCluster() = default;
@@ -55,6 +59,7 @@ class EmbeddedCluster {
   LocalHub hub_;
   std::unique_ptr<Coordinator> coordinator_;
   std::unique_ptr<TextDoor> door_;
+  std::atomic<RequestId> last_{0};  // of the users' requests
   std::vector<std::unique_ptr<AttentionWorker>> attention_;
   std::vector<std::unique_ptr<ExpertWorker>> experts_;
 };

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/integration/process_cluster.h"
 
@@ -24,12 +25,19 @@ struct Outcome {
   std::string out, err;
 };
 
+std::string WriteFile(const std::string& name, const std::string& text) {
+  const std::string path = testing::TempDir() + "/" + name;
+  std::ofstream(path, std::ios::binary) << text;
+  return path;
+}
+
 Outcome RunProgram(const std::vector<std::string>& arguments,
-                   const std::string& program = "expertmesh") {
+                   const std::string& program = "expertmesh", const std::string& input = "") {
   Outcome outcome;
   const std::string log = testing::TempDir() + "/command_line.err";
   std::remove(log.c_str());
-  auto process = Process::Start(program, arguments, log);
+  const std::string input_path = WriteFile("command_line.in", input);
+  auto process = Process::Start(program, arguments, log, input_path);
   outcome.out = process->ReadAll(kPatience);
   outcome.code = process->Wait(kPatience).value_or(-1);
   std::ifstream err(log);
@@ -118,6 +126,61 @@ TEST(GenerateCommand, RefusesBadRequestsByName) {
   refused({"--token-ids", "1", "--max-tokens", "1", "--top-logprobs", "5000"}, 1, "top_logprobs");
   refused({"--max-tokens", "1"}, 2, "");
   refused({"--token-ids", "1", "--max-tokens", "1", "--server", "x"}, 2, "");
+}
+
+TEST(GenerateCommand, TakesTextFromAFlagAFileOrStandardInput) {
+  const std::string file = WriteFile("prompt.txt", "Two lines\nof text");
+  const auto answer = [](std::vector<std::string> more, const std::string& input = "") {
+    std::vector<std::string> words = {"generate", "--model", kModel, "--max-tokens", "5", "--json"};
+    words.insert(words.end(), more.begin(), more.end());
+    return RunProgram(words, "expertmesh", input).out;
+  };
+  const std::string by_flag = answer({"--prompt", "Two lines\nof text"});
+  const json parsed = json::parse(by_flag);
+  EXPECT_TRUE(parsed["text"].is_string());
+  EXPECT_EQ(answer({"--prompt-file", file}), by_flag);
+  EXPECT_EQ(answer({"--prompt-file", "-"}, "Two lines\nof text"), by_flag);
+  const json two = json::parse(answer({"--prompt", "x", "-n", "2", "--temperature", "1"}));
+  EXPECT_EQ(two["choices"].size(), 2u);
+  EXPECT_EQ(two["usage"]["output_tokens"], 10);
+}
+
+TEST(TokenizeCommand, PrintsTheIdsThatAPromptWouldHave) {
+  const Outcome outcome = RunProgram({"tokenize", "--model", kModel, "--text", "hi you", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json ids = json::parse(outcome.out)["token_ids"];
+  ASSERT_GE(ids.size(), 2u);
+  EXPECT_EQ(ids[0], 0) << "the beginning of a text";
+  const std::string file = WriteFile("text.txt", "hi you");
+  const Outcome plain = RunProgram(
+      {"tokenize", "--model", kModel, "--text-file", file, "--no-special-tokens", "--json"});
+  EXPECT_EQ(json::parse(plain.out)["token_ids"].size(), ids.size() - 1);
+  EXPECT_EQ(RunProgram({"tokenize", "--model", kModel, "--text", "a\xFF"}).code, 1);
+}
+
+TEST(RenderCommand, PrintsWhatTheTemplateMakes) {
+  const std::string file = WriteFile("messages.json", R"([{"role": "user", "content": "Hi"}])");
+  const Outcome outcome = RunProgram({"render", "--model", kModel, "--messages", file});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, testing::EndsWith("User: Hi\n\nAssistant:"));
+  const Outcome bad =
+      RunProgram({"render", "--model", kModel, "--messages", WriteFile("bad.json", "[{")});
+  EXPECT_EQ(bad.code, 1);
+  EXPECT_THAT(bad.err, HasSubstr("bad.json"));
+}
+
+TEST(ChatCommand, RemembersWhatWasSaid) {
+  const Outcome outcome =
+      RunProgram({"chat", "--model", kModel, "--max-tokens", "4", "--temperature", "0", "--json"},
+                 "expertmesh", "Hi\n\nAnd again\n");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  std::istringstream lines(outcome.out);
+  std::string first, second, third;
+  ASSERT_TRUE(std::getline(lines, first) && std::getline(lines, second)) << outcome.out;
+  EXPECT_FALSE(std::getline(lines, third)) << "an empty line says nothing";
+  const int before = json::parse(first)["usage"]["prompt_tokens"];
+  EXPECT_GE(json::parse(second)["usage"]["prompt_tokens"].get<int>(), before + 6)
+      << "the first turn and its answer are in it";
 }
 
 TEST(GenerateCommand, SaysWhatIsWrongWithAFolderThatIsNoCheckpoint) {

@@ -20,7 +20,8 @@ namespace expertmesh {
 
 std::unique_ptr<Process> Process::Start(const std::string& program,
                                         const std::vector<std::string>& arguments,
-                                        const std::string& log_path) {
+                                        const std::string& log_path,
+                                        const std::string& input_path) {
   int out[2];
   CHECK(::pipe2(out, O_CLOEXEC) == 0, "a pipe for the child's stdout");
   const std::string path = absl::StrCat(EXPERTMESH_BIN_DIR "/", program);
@@ -33,6 +34,7 @@ std::unique_ptr<Process> Process::Start(const std::string& program,
   CHECK(pid >= 0, "a child process");
   if (pid == 0) {
     const int log = ::open(log_path.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0644);
+    ::dup2(::open(input_path.c_str(), O_RDONLY), STDIN_FILENO);
     ::dup2(out[1], STDOUT_FILENO);
     ::dup2(log, STDERR_FILENO);
     ::execv(path.c_str(), argv.data());

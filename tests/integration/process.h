@@ -14,10 +14,12 @@ namespace expertmesh {
 
 class Process {
  public:
-  // Starts `program` of this build's bin/ with stdout piped and stderr into `log_path`.
+  // Starts `program` of this build's bin/ with stdout piped and stderr into `log_path`. Its stdin
+  // is `input_path`.
   static std::unique_ptr<Process> Start(const std::string& program,
                                         const std::vector<std::string>& arguments,
-                                        const std::string& log_path);
+                                        const std::string& log_path,
+                                        const std::string& input_path = "/dev/null");
   ~Process();  // kills and reaps it if it still runs
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
