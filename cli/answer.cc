@@ -101,7 +101,8 @@ void PrintLive(const Delta& delta, const Answer& answer) {
 
 void PrintChoices(const Answer& answer) {
   for (const auto& [number, choice] : answer.choices) {
-    std::printf("-- %d\n%s", number, choice.text.c_str());
+    std::printf("-- %d\n", number);
+    std::fwrite(choice.text.data(), 1, choice.text.size(), stdout);
     if (!answer.opening.text) {
       for (const OutputToken& token : choice.tokens) std::printf("%d ", token.id);
     }

@@ -50,7 +50,7 @@ absl::StatusOr<std::unique_ptr<Generator>> OpenEmbedded(const GeneratorFlags& fl
   options.attention.model_folder = options.expert.model_folder = flags.model;
   options.attention.widen = options.expert.widen = flags.dtype == "f32";
   options.attention.isa = options.expert.isa = flags.isa;
-  // One sequence at a time needs no more cache than its context.
+  // The cache of one sequence: several answers wait for one another.
   options.attention.max_context = flags.max_context;
   options.attention.cache_tokens = flags.max_context;
   ASSIGN_OR_RETURN(options.text, OpenTextModel(flags.model, ""));
@@ -73,7 +73,7 @@ void AddGeneratorFlags(CLI::App& app, GeneratorFlags* flags) {
   };
   with(app.add_option("--wait", flags->wait,
                       "with --server: seconds to wait for the fleet to be whole first")
-           ->check(CLI::NonNegativeNumber),
+           ->check(CLI::Range(0.0, 1e7)),
        server);
   with(app.add_option("--dtype", flags->dtype, "with --model: weights as stored, or widened to f32")
            ->check(CLI::IsMember({"stored", "f32"})),

@@ -20,9 +20,10 @@ class RenderCommand final : public CliCommand {
     command->add_option("--model", model_, "checkpoint folder")
         ->required()
         ->check(CLI::ExistingDirectory);
-    command->add_option("--messages", messages_,
-                        "a JSON file: a list of {\"role\": ..., \"content\": ...}; - is standard "
-                        "input")
+    command
+        ->add_option("--messages", messages_,
+                     "a JSON file: a list of {\"role\": ..., \"content\": ...}; - is standard "
+                     "input")
         ->required();
     command->add_flag("--no-generation-prompt", open_end_,
                       "do not end where the assistant speaks next");

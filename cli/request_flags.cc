@@ -38,7 +38,7 @@ void AddRequestFlags(CLI::App& app, RequestFlags* flags) {
   app.add_flag("--special-tokens", flags->special_tokens, "show special tokens in the text")
       ->group(kOutput);
   app.add_option("--timeout", flags->timeout, "seconds for the whole answer; 0: no limit")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 1e7))
       ->group(kOutput);
 }
 

@@ -82,7 +82,7 @@ class TopologyCommand final : public CliCommand {
     command->add_option("--server", server_, "address of a coordinator")->required();
     command->add_flag("--json", json_, "print GetTopologyResponse (admin.proto) as JSON");
     command->add_option("--wait", wait_, "seconds to wait for the fleet to be whole first")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0.0, 1e7));
     return command;
   }
 

@@ -41,6 +41,7 @@ absl::Status Client::GenerateOnce(const UserRequest& request,
   }
   auto reader = generation_->GenerateStream(&context, ToProto(request));
   v1::GenerateResponse response;
+  const int32_t wanted = request.resume.has_value() ? 1 : request.sampling.n.value_or(1);
   int32_t finished = 0;
   absl::Status refused;
   while (refused.ok() && reader->Read(&response)) {
@@ -56,9 +57,10 @@ absl::Status Client::GenerateOnce(const UserRequest& request,
   }
   const absl::Status status = FromGrpcStatus(reader->Finish());
   RETURN_IF_ERROR(refused);
+  if (finished == wanted) return absl::OkStatus();  // whatever came after the last piece
   RETURN_IF_ERROR(status);
-  if (finished == 0) return absl::InternalError("the server ended without a finish reason");
-  return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat("the server ended after ", finished, " of ", wanted, " finish reasons"));
 }
 
 absl::Status Client::Generate(const UserRequest& request,

@@ -125,6 +125,15 @@ TEST_F(ClientTest, ResumesAnAnswerThatBreaksOff) {
   EXPECT_EQ(tokens[1].id, 8);
 }
 
+TEST_F(ClientTest, AnAnswerThatWasCompleteIsOneWhateverComesAfter) {
+  std::thread call = Generate(SomeRequest());
+  const RequestId id = coordinator.port.WaitForStart();
+  coordinator.port.Deliver(id, LastDelta(8, FinishReason::kLength, {2, 1}));
+  coordinator.port.End(id, absl::UnavailableError("the coordinator stops"));
+  call.join();
+  EXPECT_TRUE(status.ok()) << status;
+}
+
 TEST_F(ClientTest, GivesUpWhenNothingNewComesOfResuming) {
   client->most_resumes = 2;
   std::thread call = Generate(SomeRequest());

@@ -1,7 +1,6 @@
 #include "generation/sampling.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
@@ -47,11 +46,8 @@ absl::Status CheckNumbers(const SamplingParams& params) {
       CheckRange("presence_penalty", params.presence_penalty, -kMaxPenalty, kMaxPenalty));
   RETURN_IF_ERROR(
       CheckRange("frequency_penalty", params.frequency_penalty, -kMaxPenalty, kMaxPenalty));
-  if (!(params.repetition_penalty > 0) || !std::isfinite(params.repetition_penalty)) {
-    return Refuse("repetition_penalty is ", params.repetition_penalty,
-                  "; it is above 0 and finite");
-  }
-  return absl::OkStatus();
+  return CheckRange("repetition_penalty", params.repetition_penalty, kLeastRepetitionPenalty,
+                    kMaxRepetitionPenalty);
 }
 
 absl::Status CheckBiases(const SamplingParams& params, int32_t vocabulary) {

@@ -37,6 +37,9 @@ struct SamplingParams {
 
 inline constexpr float kMaxTemperature = 100;
 inline constexpr float kMaxPenalty = 2;  // presence and frequency, either sign
+// Further out a logit might overflow, and -inf is what masks have.
+inline constexpr float kLeastRepetitionPenalty = 0.01f;
+inline constexpr float kMaxRepetitionPenalty = 100;
 inline constexpr float kMaxLogitBias = 100;
 inline constexpr int32_t kMaxLogitBiases = 1024;
 inline constexpr int32_t kMaxAllowedTokenIds = 16384;

@@ -30,7 +30,7 @@ TEST(ValidateSampling, TakesTheDefaultsAndEveryBound) {
   SamplingParams params{.temperature = 100, .top_k = INT32_MAX, .top_p = 1e-30f, .min_p = 1};
   params.presence_penalty = -2;
   params.frequency_penalty = 2;
-  params.repetition_penalty = 1e-30f;
+  params.repetition_penalty = 0.01f;
   for (int32_t i = 0; i < kMaxLogitBiases; ++i)
     params.logit_bias.push_back({i, i % 2 ? 100.f : -100.f});
   params.allowed_token_ids.emplace(kMaxAllowedTokenIds);
@@ -54,7 +54,8 @@ TEST(ValidateSampling, NamesTheFieldTheValueAndTheBound) {
   refused([](auto& p) { p.presence_penalty = -2.5f; }, "presence_penalty is -2.5");
   refused([](auto& p) { p.frequency_penalty = 2.5f; }, "frequency_penalty is 2.5; it goes from -2");
   refused([](auto& p) { p.frequency_penalty = -2.5f; }, "frequency_penalty is -2.5");
-  refused([](auto& p) { p.repetition_penalty = 0; }, "repetition_penalty is 0; it is above 0");
+  refused([](auto& p) { p.repetition_penalty = 0; },
+          "repetition_penalty is 0; it goes from 0.01 to 100");
   refused([](auto& p) { p.repetition_penalty = -1; }, "repetition_penalty is -1");
   refused(
       [](auto& p) {

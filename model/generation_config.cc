@@ -19,12 +19,12 @@ absl::StatusOr<GenerationConfig> ParseGenerationConfig(absl::string_view json) {
     if (fields.Find(name) == nullptr) return;
     target = static_cast<int32_t>(fields.Integer(name, min, std::numeric_limits<int32_t>::max()));
   };
-  constexpr double kAboveZero = 1e-6, kMostPenalty = 1e6;
+  constexpr double kAboveZero = 1e-6, kLeastPenalty = 0.01, kMostPenalty = 100;
   config.do_sample = fields.BoolOr("do_sample", false);
   number("temperature", 0, 100, config.temperature);
   number("top_p", kAboveZero, 1, config.top_p);
   number("min_p", 0, 1, config.min_p);
-  number("repetition_penalty", kAboveZero, kMostPenalty, config.repetition_penalty);
+  number("repetition_penalty", kLeastPenalty, kMostPenalty, config.repetition_penalty);
   integer("top_k", 0, config.top_k);
   integer("max_new_tokens", 1, config.max_new_tokens);
   RETURN_IF_ERROR(fields.status());

@@ -214,7 +214,7 @@ void ResultBuilder::Add(const Delta& piece) {
   while (result_.choices_size() <= part.choice()) result_.add_choices();
   v1::Choice* choice = result_.mutable_choices(part.choice());
   choice->mutable_tokens()->MergeFrom(part.tokens());
-  if (part.has_text()) choice->set_text(choice->text() + part.text());
+  if (part.has_text()) choice->mutable_text()->append(part.text());
   if (!part.has_finish_reason()) return;
   choice->set_finish_reason(part.finish_reason());
   if (part.has_stop_token_id()) choice->set_stop_token_id(part.stop_token_id());

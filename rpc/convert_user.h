@@ -1,9 +1,8 @@
 // convert_user.h: the users' API, to and from protobuf.
 //
-// FromProto takes a caller's word: what a message must have is there, lists are short, texts are
-// UTF-8; the first thing that is wrong is refused with INVALID_ARGUMENT that names field, value and
-// bound. Numbers whose bounds belong to the model or to sampling are the front door's business.
-// ToProto takes our own values as they are.
+// FromProto takes a caller's word: what a message must have is there, or the first thing that is
+// not is refused with INVALID_ARGUMENT that names it. Bounds of values, lists and texts are the
+// front door's business (coordinator/text/prepare.h). ToProto takes our own values as they are.
 #pragma once
 
 #include "absl/status/statusor.h"

@@ -12,4 +12,8 @@ namespace expertmesh {
 std::chrono::system_clock::time_point ToGrpcDeadline(Time deadline);
 Time FromGrpcDeadline(std::chrono::system_clock::time_point deadline);
 
+// Whether a call that gRPC has cancelled ran out of time: gRPC's timer and our clock may differ a
+// little.
+inline bool HasExpired(Time deadline) { return Now() + std::chrono::milliseconds(5) >= deadline; }
+
 }  // namespace expertmesh

@@ -44,9 +44,6 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
 
  private:
   using Action = DeltaStream::Action;
-  // gRPC's timer and our clock may differ by this much.
-  static constexpr Duration kTimerSlack = std::chrono::milliseconds(5);
-
   GenerateReactor(PortCalls<Request>* calls, Encode encode)
       : calls_(calls), id_(calls->NewId()), encode_(std::move(encode)) {}
 
@@ -63,9 +60,9 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
   void OnWriteDone(bool ok) override { Do(stream_.OnWritten(ok)); }
   void OnCancel() override {
     calls_->Cancel(id_);
-    const bool expired = Now() + kTimerSlack >= deadline_;
-    Do(stream_.Abandon(expired ? absl::DeadlineExceededError("the deadline has passed")
-                               : absl::CancelledError("the caller cancelled")));
+    Do(stream_.Abandon(HasExpired(deadline_)
+                           ? absl::DeadlineExceededError("the deadline has passed")
+                           : absl::CancelledError("the caller cancelled")));
   }
   void OnDone() override {
     calls_->Cancel(id_);  // where the call ended before the request

@@ -6,6 +6,7 @@
 #include <grpcpp/support/byte_buffer.h>
 
 #include "absl/status/status.h"
+#include "common/check.h"
 
 namespace expertmesh {
 
@@ -24,7 +25,8 @@ template <typename Message>
 grpc::ByteBuffer ToBytes(const Message& message) {
   grpc::ByteBuffer bytes;
   bool own = false;
-  (void)grpc::SerializationTraits<Message>::Serialize(message, &bytes, &own);
+  const grpc::Status status = grpc::SerializationTraits<Message>::Serialize(message, &bytes, &own);
+  CHECK(status.ok(), "our own messages are bounded");
   return bytes;
 }
 

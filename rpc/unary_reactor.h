@@ -8,13 +8,18 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
 #include "common/clock.h"
 #include "common/mutex.h"
 #include "rpc/deadline.h"
+#include "rpc/delta_stream.h"
 #include "rpc/port_calls.h"
 #include "rpc/status.h"
 
 namespace expertmesh {
+
+// A whole answer; more does not fit a message.
+inline constexpr size_t kMaxUnaryBytes = 16 << 20;
 
 // Owns itself until gRPC's OnDone; whoever delivers events meanwhile holds it too.
 template <typename Request>
@@ -47,15 +52,22 @@ class UnaryReactor final : public grpc::ServerUnaryReactor, public CallSink {
       : calls_(calls), id_(calls->NewId()), gather_(std::move(gather)) {}
 
   void OnDelta(Delta delta) override {
-    MutexLock lock(mutex_);
-    if (!finished_) gather_.add(delta);
+    {
+      MutexLock lock(mutex_);
+      if (finished_) return;
+      bytes_ += WireBytes(delta);
+      if (bytes_ <= kMaxUnaryBytes) return gather_.add(delta);
+    }
+    calls_->Cancel(id_);
+    End(absl::ResourceExhaustedError(absl::StrCat("the answer has more than ", kMaxUnaryBytes,
+                                                  " bytes; the streaming call has no such bound")));
   }
   void OnEnd(absl::Status status) override { End(std::move(status)); }
 
   void OnCancel() override {
     calls_->Cancel(id_);
-    End(Now() >= deadline_ ? absl::DeadlineExceededError("the deadline has passed")
-                           : absl::CancelledError("the caller cancelled"));
+    End(HasExpired(deadline_) ? absl::DeadlineExceededError("the deadline has passed")
+                              : absl::CancelledError("the caller cancelled"));
   }
   void OnDone() override {
     calls_->Cancel(id_);
@@ -76,6 +88,7 @@ class UnaryReactor final : public grpc::ServerUnaryReactor, public CallSink {
   Time deadline_ = kNever;
   Mutex mutex_;
   const Gather gather_;
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // gathered
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<UnaryReactor> self_;
 };

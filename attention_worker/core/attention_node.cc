@@ -163,7 +163,6 @@ void AttentionNode::Submit(RequestId id, GenerateRequest request, GenerationList
                .listener = listener,
                .rule = std::move(rule),
                .sampling = SamplingState(request, EndingIds(request, options_.limits))});
-  for (int32_t token : request.resumed) sequence->sampling.Accept(token);
   sequence->arrived = now;
   sequence->tokens.reserve(prompt + request.max_tokens);
   sequence->tokens = request.prompt;

@@ -178,6 +178,39 @@ TEST(AttentionNode, TellsTheComputeHalfWhatDecidesEachId) {
   }
 }
 
+// Whatever the cut, what comes after it is what would have come.
+TEST(AttentionNode, GoesOnWithAnAnswerThatWasBegunElsewhere) {
+  const Reference whole({4, 8, 15}, 9);
+  for (int32_t cut = 0; cut < 9; ++cut) {
+    NodeRig rig;
+    rig.Serve();
+    TestClient client;
+    GenerateRequest request = rig.Request({4, 8, 15}, 9);
+    request.prompt_logprobs = true;
+    request.resumed.assign(whole.ids.begin(), whole.ids.begin() + cut);
+    rig.Submit(1, std::move(request), client);
+    rig.Settle(0);
+    EXPECT_EQ(client.ids, std::vector<int32_t>(whole.ids.begin() + cut, whole.ids.end())) << cut;
+    EXPECT_EQ(client.logprobs,
+              std::vector<float>(whole.logprobs.begin() + cut, whole.logprobs.end()));
+    ASSERT_EQ(client.prompt_logprobs.size(), 1u);
+    EXPECT_EQ(client.prompt_logprobs[0], whole.prompt_logprobs);
+    EXPECT_EQ(client.last.usage.output_tokens, 9) << "of the whole answer";
+    EXPECT_EQ(rig.node.used_blocks(), 0);
+  }
+}
+
+TEST(AttentionNode, RefusesToGoOnWithAnAnswerThatHadEnded) {
+  NodeRig rig({.eos = {7}});
+  rig.Serve();
+  TestClient client;
+  GenerateRequest request = rig.Request({4}, 9);
+  request.resumed = {5, 7};
+  rig.Submit(1, std::move(request), client);
+  ASSERT_EQ(client.ends.size(), 1u);
+  EXPECT_EQ(client.ends[0].code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(AttentionNode, StopsAtAStopTokenAndSaysWhich) {
   const Reference reference(Prompt(5), 8);
   const int32_t stop = reference.ids[4];

@@ -14,11 +14,18 @@ SamplingState::SamplingState(const GenerateRequest& request, std::vector<int32_t
     bias_ids_.push_back(entry.id);
     biases_.push_back(entry.bias);
   }
+  output_index_ = static_cast<int32_t>(request.resumed.size());
   if (!penalises()) return;
+  std::vector<int32_t> resumed = request.resumed;
+  std::sort(resumed.begin(), resumed.end());
   seen_ids_ = request.prompt;
+  seen_ids_.insert(seen_ids_.end(), resumed.begin(), resumed.end());
   std::sort(seen_ids_.begin(), seen_ids_.end());
   seen_ids_.erase(std::unique(seen_ids_.begin(), seen_ids_.end()), seen_ids_.end());
-  seen_counts_.assign(seen_ids_.size(), 0);
+  for (int32_t id : seen_ids_) {
+    const auto [begin, end] = std::equal_range(resumed.begin(), resumed.end(), id);
+    seen_counts_.push_back(static_cast<int32_t>(end - begin));
+  }
 }
 
 bool SamplingState::penalises() const {

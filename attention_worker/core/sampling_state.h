@@ -13,7 +13,7 @@ namespace expertmesh {
 // Spans stay until Accept or the end of its life. Lists that nothing asks for are empty.
 class SamplingState {
  public:
-  // ending: the ids that would end the output (EndingIds).
+  // ending: the ids that would end the output (EndingIds). What the request resumes is accepted.
   SamplingState(const GenerateRequest& request, std::vector<int32_t> ending);
 
   // The next id of the output.

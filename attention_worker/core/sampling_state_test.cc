@@ -16,6 +16,21 @@ GenerateRequest Penalised() {
   return request;
 }
 
+TEST(SamplingState, ResumedIdsCountAsIfTheyHadBeenAcceptedHere) {
+  GenerateRequest request;
+  request.prompt = {9, 3, 9};
+  request.sampling.repetition_penalty = 2;
+  SamplingState accepted(request, {});
+  for (int32_t id : {5, 3, 5}) accepted.Accept(id);
+  request.resumed = {5, 3, 5};
+  const SamplingState resumed(request, {});
+  EXPECT_EQ(resumed.output_index(), 3);
+  EXPECT_EQ(std::vector<int32_t>(resumed.seen_ids().begin(), resumed.seen_ids().end()),
+            std::vector<int32_t>(accepted.seen_ids().begin(), accepted.seen_ids().end()));
+  EXPECT_EQ(std::vector<int32_t>(resumed.seen_counts().begin(), resumed.seen_counts().end()),
+            std::vector<int32_t>(accepted.seen_counts().begin(), accepted.seen_counts().end()));
+}
+
 TEST(SamplingState, CountsIdsOfTheOutputAndListsThoseOfThePromptOnce) {
   SamplingState state(Penalised(), {});
   EXPECT_THAT(state.seen_ids(), ElementsAre(3, 7, 9));

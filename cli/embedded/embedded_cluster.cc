@@ -124,10 +124,10 @@ absl::Status EmbeddedCluster::StartWorkers(EmbeddedOptions options) {
 }
 
 EmbeddedCluster::~EmbeddedCluster() {
-  attention_.clear();  // ends what runs: the front door is told while it can still hear
-  experts_.clear();
-  if (coordinator_ != nullptr) coordinator_->Stop();
+  if (coordinator_ != nullptr) coordinator_->Stop();  // cancels at the workers what still runs
   if (door_ != nullptr) door_->Stop();
+  attention_.clear();
+  experts_.clear();
 }
 
 void EmbeddedCluster::OnExit(std::function<void()> told) {

@@ -1,5 +1,6 @@
 #include "coordinator/text/checkpoint_text.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <utility>
@@ -22,6 +23,7 @@ class CheckpointText final : public TextModel {
  public:
   const std::string& name() const override { return name_; }
   int32_t vocabulary() const override { return vocabulary_; }
+  int32_t max_context() const override { return max_context_; }
   const GenerationConfig& defaults() const override { return defaults_; }
   bool has_text() const override { return tokenizer_ != nullptr; }
   bool has_chat() const override { return chat_.has_value(); }
@@ -47,6 +49,7 @@ class CheckpointText final : public TextModel {
     absl::StatusOr<ModelConfig> config = ParseModelConfig(config_text);
     if (!config.ok()) return Annotate(config.status(), kConfigFile);
     vocabulary_ = static_cast<int32_t>(config->vocabulary);
+    max_context_ = static_cast<int32_t>(std::min<int64_t>(config->max_position, kMostContext));
     RETURN_IF_ERROR(LoadDefaults(folder));
     auto tokenizer = Tokenizer::Open(folder);
     if (absl::IsNotFound(tokenizer.status())) return absl::OkStatus();
@@ -77,7 +80,7 @@ class CheckpointText final : public TextModel {
   }
 
   std::string name_;
-  int32_t vocabulary_ = 0;
+  int32_t vocabulary_ = 0, max_context_ = 0;
   GenerationConfig defaults_;
   std::unique_ptr<Tokenizer> tokenizer_;  // null: none
   std::optional<ChatTemplate> chat_;

@@ -9,16 +9,18 @@ ChoiceText::ChoiceText(ChoiceTextOptions options, BytesOf bytes_of)
     : options_(std::move(options)), bytes_of_(std::move(bytes_of)), matcher_(options_.stop) {}
 
 void ChoiceText::Resume(const std::vector<int32_t>& ids) {
-  for (int32_t id : ids) Push(id);
+  for (int32_t id : ids) Push(id, true);
   Release(false);
 }
 
-std::string ChoiceText::Add(const std::vector<OutputToken>& tokens, FinishReason finish) {
-  for (const OutputToken& token : tokens) Push(token.id);
-  return Release(finish != FinishReason::kNone);
+std::string ChoiceText::Add(const std::vector<OutputToken>& tokens, End end) {
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    Push(tokens[i].id, end != End::kOtherwise || i + 1 < tokens.size());
+  }
+  return Release(end != End::kNot);
 }
 
-void ChoiceText::Push(int32_t id) {
+void ChoiceText::Push(int32_t id, bool may_match) {
   if (matched_) return;
   const absl::string_view bytes = bytes_of_(id);
   kept_.append(bytes.data(), bytes.size());
@@ -27,6 +29,7 @@ void ChoiceText::Push(int32_t id) {
     settled_ = before_matcher_;
     return;
   }
+  if (!may_match) return;  // the last: all is released
   const auto match = matcher_.Push(bytes);
   settled_ = before_matcher_ + matcher_.settled();
   if (!match.has_value()) return;

@@ -20,47 +20,54 @@ ChoiceText Make(ChoiceTextOptions options = {}) {
 
 TEST(ChoiceText, ShowsWhatIsCertainAtOnce) {
   ChoiceText text = Make();
-  EXPECT_EQ(text.Add(Tokens({0, 1}), FinishReason::kNone), "ab");
-  EXPECT_EQ(text.Add(Tokens({7}), FinishReason::kNone), "") << "a special token";
-  EXPECT_EQ(text.Add(Tokens({2}), FinishReason::kLength), "END");
+  EXPECT_EQ(text.Add(Tokens({0, 1}), ChoiceText::End::kNot), "ab");
+  EXPECT_EQ(text.Add(Tokens({7}), ChoiceText::End::kNot), "") << "a special token";
+  EXPECT_EQ(text.Add(Tokens({2}), ChoiceText::End::kOtherwise), "END");
 }
 
 TEST(ChoiceText, NeverSplitsACharacter) {
   ChoiceText text = Make();
-  EXPECT_EQ(text.Add(Tokens({0, 5}), FinishReason::kNone), "a");
-  EXPECT_EQ(text.Add(Tokens({6, 5}), FinishReason::kNone), "\xF0\x9F\x98\x80");
-  EXPECT_EQ(text.Add(Tokens({}), FinishReason::kLength), "\xEF\xBF\xBD") << "never completed";
+  EXPECT_EQ(text.Add(Tokens({0, 5}), ChoiceText::End::kNot), "a");
+  EXPECT_EQ(text.Add(Tokens({6, 5}), ChoiceText::End::kNot), "\xF0\x9F\x98\x80");
+  EXPECT_EQ(text.Add(Tokens({}), ChoiceText::End::kOtherwise), "\xEF\xBF\xBD") << "never completed";
 }
 
 TEST(ChoiceText, KeepsTheBeginningOfAStopStringBackAndNeverShowsOne) {
   ChoiceText text = Make({.stop = {"END"}});
-  EXPECT_EQ(text.Add(Tokens({0, 3}), FinishReason::kNone), "a");
-  EXPECT_EQ(text.Add(Tokens({4}), FinishReason::kStop), "");
+  EXPECT_EQ(text.Add(Tokens({0, 3}), ChoiceText::End::kNot), "a");
+  EXPECT_EQ(text.Add(Tokens({4}), ChoiceText::End::kByStopString), "");
   ChoiceText shown = Make({.stop = {"END"}, .include_stop = true});
-  EXPECT_EQ(shown.Add(Tokens({0, 3}), FinishReason::kNone), "a");
-  EXPECT_EQ(shown.Add(Tokens({4}), FinishReason::kStop), "END");
+  EXPECT_EQ(shown.Add(Tokens({0, 3}), ChoiceText::End::kNot), "a");
+  EXPECT_EQ(shown.Add(Tokens({4}), ChoiceText::End::kByStopString), "END");
 }
 
 TEST(ChoiceText, LetsTheBeginningGoWhenItIsNone) {
   ChoiceText text = Make({.stop = {"END"}});
-  EXPECT_EQ(text.Add(Tokens({3}), FinishReason::kNone), "");
-  EXPECT_EQ(text.Add(Tokens({0}), FinishReason::kNone), "ENa");
-  EXPECT_EQ(text.Add(Tokens({3}), FinishReason::kNone), "");
-  EXPECT_EQ(text.Add(Tokens({}), FinishReason::kLength), "EN") << "it ended otherwise";
+  EXPECT_EQ(text.Add(Tokens({3}), ChoiceText::End::kNot), "");
+  EXPECT_EQ(text.Add(Tokens({0}), ChoiceText::End::kNot), "ENa");
+  EXPECT_EQ(text.Add(Tokens({3}), ChoiceText::End::kNot), "");
+  EXPECT_EQ(text.Add(Tokens({}), ChoiceText::End::kOtherwise), "EN") << "it ended otherwise";
 }
 
 // A token may complete a stop string and go on: what follows is not shown.
 TEST(ChoiceText, CutsInsideTheTokenThatCompletesTheStopString) {
   ChoiceText text = Make({.stop = {"aE"}});
-  EXPECT_EQ(text.Add(Tokens({1, 0}), FinishReason::kNone), "b");
-  EXPECT_EQ(text.Add(Tokens({2}), FinishReason::kStop), "");
+  EXPECT_EQ(text.Add(Tokens({1, 0}), ChoiceText::End::kNot), "b");
+  EXPECT_EQ(text.Add(Tokens({2}), ChoiceText::End::kByStopString), "");
+}
+
+// The worker looks at ids first: a token that ended the answer as an id was output.
+TEST(ChoiceText, ShowsATokenThatEndedTheAnswerAsAnId) {
+  ChoiceText text = Make({.stop = {"END"}});
+  EXPECT_EQ(text.Add(Tokens({0, 3}), ChoiceText::End::kNot), "a");
+  EXPECT_EQ(text.Add(Tokens({4}), ChoiceText::End::kOtherwise), "END");
 }
 
 TEST(ChoiceText, StopStringsCountAfterMinTokens) {
   ChoiceText text = Make({.stop = {"END"}, .min_tokens = 2});
-  EXPECT_EQ(text.Add(Tokens({2, 3}), FinishReason::kNone), "ENDEN");
-  EXPECT_EQ(text.Add(Tokens({4}), FinishReason::kNone), "D") << "it began before";
-  EXPECT_EQ(text.Add(Tokens({2}), FinishReason::kStop), "");
+  EXPECT_EQ(text.Add(Tokens({2, 3}), ChoiceText::End::kNot), "ENDEN");
+  EXPECT_EQ(text.Add(Tokens({4}), ChoiceText::End::kNot), "D") << "it began before";
+  EXPECT_EQ(text.Add(Tokens({2}), ChoiceText::End::kByStopString), "");
 }
 
 // Whatever the cut, a resumed answer's text goes on where the first half's ended.
@@ -70,9 +77,9 @@ TEST(ChoiceText, GoesOnWhereAnAnswerBrokeOff) {
     const std::vector<int32_t> before(ids.begin(), ids.begin() + cut);
     const std::vector<int32_t> after(ids.begin() + cut, ids.end());
     ChoiceText first = Make({.stop = {"END"}}), second = Make({.stop = {"END"}});
-    std::string text = first.Add(Tokens(before), FinishReason::kNone);
+    std::string text = first.Add(Tokens(before), ChoiceText::End::kNot);
     second.Resume(before);
-    text += second.Add(Tokens(after), FinishReason::kStop);
+    text += second.Add(Tokens(after), ChoiceText::End::kByStopString);
     EXPECT_EQ(text,
               "a\xF0\x9F\x98\x80"
               "ENb")

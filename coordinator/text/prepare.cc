@@ -1,7 +1,6 @@
 #include "coordinator/text/prepare.h"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -119,13 +118,15 @@ SamplingParams SamplingOf(const UserSampling& said, const GenerationConfig& reco
 }
 
 // Which of the n answers are to be made.
-absl::StatusOr<std::vector<int32_t>> ChoicesOf(const UserRequest& request) {
+absl::StatusOr<std::vector<int32_t>> ChoicesOf(const UserRequest& request, const TextModel& model) {
   const int32_t n = request.sampling.n.value_or(1);
   if (n < 1 || n > kMaxChoices) return Refuse("n is ", n, "; it goes from 1 to ", kMaxChoices);
-  const int64_t total = int64_t{n} * std::max(0, request.max_tokens.value_or(0));
-  if (total > kMaxTotalOutputTokens) {
-    return Refuse("n is ", n, " and max_tokens is ", *request.max_tokens, ": together ", total,
-                  " tokens; at most ", kMaxTotalOutputTokens);
+  const int32_t most =
+      request.max_tokens.value_or(model.defaults().max_new_tokens.value_or(model.max_context()));
+  if (n > 1 && int64_t{n} * most > kMaxTotalOutputTokens) {
+    return Refuse("n is ", n, " and max_tokens is ", most,
+                  request.max_tokens.has_value() ? "" : " (not set)", ": together ",
+                  int64_t{n} * most, " tokens; at most ", kMaxTotalOutputTokens);
   }
   std::vector<int32_t> choices;
   if (request.resume.has_value()) {
@@ -147,9 +148,15 @@ absl::Status CheckResume(const UserRequest& request, const SamplingParams& sampl
 
 // A worker knows the context, and where the model is not at hand here, the vocabulary too.
 absl::Status Validate(const GenerateRequest& request, const TextModel& model) {
-  if (model.vocabulary() == 0) return ValidateShape(request);
+  if (model.vocabulary() == 0) {
+    const size_t tokens = request.prompt.size() + request.resumed.size();
+    if (tokens > static_cast<size_t>(model.max_context())) {
+      return Refuse("the prompt has ", tokens, " tokens; at most ", model.max_context());
+    }
+    return ValidateShape(request);
+  }
   return ValidateRequest(request, {.vocabulary = model.vocabulary(),
-                                   .max_context = std::numeric_limits<int32_t>::max(),
+                                   .max_context = model.max_context(),
                                    .text = model.has_text()});
 }
 
@@ -166,9 +173,11 @@ absl::StatusOr<Prepared> Prepare(const UserRequest& request, const TextModel& mo
     return Refuse("max_tokens is ", *request.max_tokens, "; it is at least 1");
   }
   Prepared prepared;
-  ASSIGN_OR_RETURN(prepared.choices, ChoicesOf(request));
+  ASSIGN_OR_RETURN(prepared.choices, ChoicesOf(request, model));
   ASSIGN_OR_RETURN(PromptTokens prompt, TokensOf(request, model));
-  if (request.echo) prepared.echo = std::move(prompt.text);
+  // What an answer begins with was given with its first tokens.
+  const bool begins = !request.resume.has_value() || request.resume->token_ids.empty();
+  if (request.echo && begins) prepared.echo = std::move(prompt.text);
 
   GenerateRequest& out = prepared.request;
   out.request_id = request.request_id;
@@ -185,7 +194,7 @@ absl::StatusOr<Prepared> Prepare(const UserRequest& request, const TextModel& mo
   out.ignore_eos = request.ignore_eos;
   out.logprobs = request.logprobs;
   out.top_logprobs = request.top_logprobs;
-  out.prompt_logprobs = request.prompt_logprobs;
+  out.prompt_logprobs = request.prompt_logprobs && begins;
   out.deadline = request.deadline;
   RETURN_IF_ERROR(Validate(out, model));
   return prepared;

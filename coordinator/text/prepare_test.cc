@@ -91,6 +91,14 @@ TEST_F(PrepareTest, EchoesThePromptsText) {
   EXPECT_EQ(Must(request).echo, "");
   request.echo = true;
   EXPECT_EQ(Must(request).echo, "hi");
+  request.resume = ResumePoint{{7}, 0};
+  request.prompt_logprobs = true;
+  EXPECT_EQ(Must(request).echo, "") << "it was given with the first tokens";
+  EXPECT_FALSE(Must(request).request.prompt_logprobs);
+  request.resume = ResumePoint{{}, 0};
+  EXPECT_EQ(Must(request).echo, "hi");
+  request.resume.reset();
+  request.prompt_logprobs = false;
   request.prompt = std::vector<int32_t>{256, 'y', 'o'};
   EXPECT_EQ(Must(request).echo, "yo");
   request.special_tokens = true;
@@ -115,6 +123,11 @@ TEST_F(PrepareTest, RefusesByFieldValueAndBound) {
     r.sampling.n = 128;
     r.max_tokens = 10000;
   });
+  refused("max_tokens is 20000 (not set): together 1280000", [](auto& r) {
+    r.sampling.n = 64;
+    r.max_tokens.reset();
+  });
+  refused("the context holds 20000", [](auto& r) { r.prompt = std::string(20000, 'x'); });
   refused("max_tokens is 0", [](auto& r) { r.max_tokens = 0; });
   refused("min_tokens is 6", [](auto& r) { r.min_tokens = 6; });
   refused("temperature is -1", [](auto& r) { r.sampling.temperature = -1; });

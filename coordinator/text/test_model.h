@@ -15,6 +15,7 @@ class ByteModel final : public TextModel {
  public:
   const std::string& name() const override { return name_; }
   int32_t vocabulary() const override { return 300; }
+  int32_t max_context() const override { return context; }
   const GenerationConfig& defaults() const override { return config; }
   bool has_text() const override { return text; }
   bool has_chat() const override { return chat; }
@@ -41,6 +42,7 @@ class ByteModel final : public TextModel {
 
   GenerationConfig config;
   bool text = true, chat = true;
+  int32_t context = 20000;
 
  private:
   static std::string AllBytes() {

@@ -5,6 +5,7 @@
 #include <random>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/mutex.h"
 #include "common/status.h"
 #include "common/task_loop.h"
@@ -55,17 +56,24 @@ struct TextDoor::Impl {
   struct Thread {
     TaskLoop loop;
     std::map<RequestId, Running> running;
+    bool over = false;  // EndAll was here
   };
 
   std::shared_ptr<const TextModel> model;
   AttentionPort* port = nullptr;
   std::function<RequestId()> port_id;
+  TextDoorOptions options;
   std::atomic<RequestId> next_id{1};
+  std::atomic<int> aside{0};  // calls of PostAside that wait or run
   std::vector<std::unique_ptr<Thread>> threads;
 
   mutable Mutex mutex;
+  struct Named {
+    std::string name;  // may be empty
+    bool cancelled = false;
+  };
   std::multimap<std::string, RequestId> by_name ABSL_GUARDED_BY(mutex);
-  std::map<RequestId, std::string> names ABSL_GUARDED_BY(mutex);  // of all that run; may be empty
+  std::map<RequestId, Named> names ABSL_GUARDED_BY(mutex);  // of all that run or wait
   bool stopped ABSL_GUARDED_BY(mutex) = false;
 
   Thread& ThreadOf(RequestId id) { return *threads[id % threads.size()]; }
@@ -78,14 +86,18 @@ struct TextDoor::Impl {
   void Tell(RequestId id, Running& running, absl::Status status);
   void EndAll(Thread& thread);
 
-  void Name(RequestId id, const std::string& name);
+  absl::Status Name(RequestId id, const std::string& name);
+  absl::Status MayBegin(RequestId id, const UserRequest& request);
+  absl::Status PostAside(RequestId turn, TaskLoop::Task work);
   void Unname(RequestId id);
 };
 
 // ---- on the request's text thread
 
 void TextDoor::Impl::Begin(RequestId id, const UserRequest& request, GenerationListener* listener) {
-  absl::StatusOr<Prepared> prepared = Prepare(request, *model, DrawSeed());
+  const absl::Status may_begin = MayBegin(id, request);
+  absl::StatusOr<Prepared> prepared =
+      may_begin.ok() ? Prepare(request, *model, DrawSeed()) : absl::StatusOr<Prepared>(may_begin);
   Running& running = ThreadOf(id).running[id];
   running.listener = listener;
   if (!prepared.ok()) {
@@ -148,25 +160,58 @@ void TextDoor::Impl::Tell(RequestId id, Running& running, absl::Status status) {
 
 // The port has stopped: no leg is heard of any more.
 void TextDoor::Impl::EndAll(Thread& thread) {
+  thread.over = true;
   for (auto& [id, running] : thread.running) {
     Tell(id, running, TryAgainLater("the front door is shutting down"));
   }
   thread.running.clear();
 }
 
+absl::Status TextDoor::Impl::MayBegin(RequestId id, const UserRequest& request) {
+  if (ThreadOf(id).over) return TryAgainLater("the front door is shutting down");
+  if (Now() >= request.deadline) {
+    return absl::DeadlineExceededError("the request's deadline passed");
+  }
+  MutexLock lock(mutex);
+  const bool cancelled = names.at(id).cancelled;
+  return cancelled ? absl::CancelledError("cancelled before it began") : absl::OkStatus();
+}
+
+// Work beside requests, on a text thread. Errors  RESOURCE_EXHAUSTED, UNAVAILABLE: it will not run.
+absl::Status TextDoor::Impl::PostAside(RequestId turn, TaskLoop::Task work) {
+  if (aside.fetch_add(1) >= options.max_running) {
+    aside.fetch_sub(1);
+    return WithRetryAfter(absl::ResourceExhaustedError("too many calls wait"), kRetryHint);
+  }
+  const bool posted = LoopOf(turn).Post([this, work = std::move(work)](Time now) {
+    work(now);
+    aside.fetch_sub(1);
+  });
+  if (posted) return absl::OkStatus();
+  aside.fetch_sub(1);
+  return TryAgainLater("the front door is shutting down");
+}
+
 // ---- names
 
-void TextDoor::Impl::Name(RequestId id, const std::string& name) {
+absl::Status TextDoor::Impl::Name(RequestId id, const std::string& name) {
   MutexLock lock(mutex);
-  names[id] = name;
+  if (names.size() >= static_cast<size_t>(options.max_running)) {
+    return WithRetryAfter(
+        absl::ResourceExhaustedError(
+            absl::StrCat(names.size(), " requests run or wait; at most ", options.max_running)),
+        kRetryHint);
+  }
+  names[id].name = name;
   if (!name.empty()) by_name.emplace(name, id);
+  return absl::OkStatus();
 }
 
 void TextDoor::Impl::Unname(RequestId id) {
   MutexLock lock(mutex);
   auto named = names.extract(id);
   if (named.empty()) return;
-  const auto [begin, end] = by_name.equal_range(named.mapped());
+  const auto [begin, end] = by_name.equal_range(named.mapped().name);
   for (auto it = begin; it != end; ++it) {
     if (it->second != id) continue;
     by_name.erase(it);
@@ -180,6 +225,7 @@ TextDoor::TextDoor(TextDoorOptions options, std::shared_ptr<const TextModel> mod
                    AttentionPort* port, std::function<RequestId()> port_id)
     : impl_(std::make_unique<Impl>()) {
   impl_->model = std::move(model);
+  impl_->options = options;
   impl_->port = port;
   impl_->port_id = std::move(port_id);
   for (int i = 0; i < options.threads; ++i) {
@@ -194,7 +240,10 @@ RequestId TextDoor::NewRequestId() { return impl_->next_id.fetch_add(1); }
 
 void TextDoor::Start(RequestId id, UserRequest request, GenerationListener* listener) {
   Impl* impl = impl_.get();
-  impl->Name(id, request.request_id);
+  if (absl::Status named = impl->Name(id, request.request_id); !named.ok()) {
+    listener->OnEnd(id, std::move(named));
+    return;
+  }
   auto shared = std::make_shared<const UserRequest>(std::move(request));
   const bool posted = impl->LoopOf(id).Post(
       [impl, id, shared, listener](Time) { impl->Begin(id, *shared, listener); });
@@ -205,6 +254,12 @@ void TextDoor::Start(RequestId id, UserRequest request, GenerationListener* list
 
 void TextDoor::Cancel(RequestId id) {
   Impl* impl = impl_.get();
+  {
+    MutexLock lock(impl->mutex);
+    const auto named = impl->names.find(id);
+    if (named == impl->names.end()) return;
+    named->second.cancelled = true;  // if it has not begun, it will not
+  }
   impl->LoopOf(id).Post([impl, id](Time) { impl->Cancel(id); });
 }
 
@@ -228,9 +283,8 @@ void TextDoor::Tokenize(std::string text, bool special,
     }
     done(impl->model->Tokenize(text, special));
   };
-  if (!impl->LoopOf(NewRequestId()).Post(std::move(work))) {
-    done(TryAgainLater("the front door is shutting down"));
-  }
+  const absl::Status posted = impl->PostAside(NewRequestId(), std::move(work));
+  if (!posted.ok()) done(posted);
 }
 
 void TextDoor::Detokenize(std::vector<int32_t> ids, bool special,
@@ -252,9 +306,8 @@ void TextDoor::Detokenize(std::vector<int32_t> ids, bool special,
     }
     done(text + utf8.Flush());
   };
-  if (!impl->LoopOf(NewRequestId()).Post(std::move(work))) {
-    done(TryAgainLater("the front door is shutting down"));
-  }
+  const absl::Status posted = impl->PostAside(NewRequestId(), std::move(work));
+  if (!posted.ok()) done(posted);
 }
 
 const TextModel& TextDoor::model() const { return *impl_->model; }

@@ -2,8 +2,8 @@
 //
 // A request stays on one of a few threads of its own: its prompt is put into tokens there, it goes
 // to `port` as one sequence for each choice, and what comes back is put into text there. Requests
-// of other threads go on meanwhile. One request has one end: the first choice that fails ends them
-// all.
+// of other threads go on meanwhile. Nothing is done for one that is cancelled or late before it is
+// its turn. One request has one end: the first choice that fails ends them all.
 #pragma once
 
 #include <functional>
@@ -19,6 +19,7 @@ namespace expertmesh {
 
 struct TextDoorOptions {
   int threads = 2;
+  int max_running = 4096;  // requests that run or wait; more are refused
 };
 
 // Threads  any. Must outlive the port's last event: stop the port first, then this. Listeners are

@@ -201,6 +201,46 @@ TEST_F(TextDoorTest, CancelsAndAbortsByName) {
   EXPECT_EQ(door_.Abort("mine"), 0);
 }
 
+TEST_F(TextDoorTest, DoesNothingForWhoIsGoneOrLateAlready) {
+  // The one text thread is held by the first request's start at the port.
+  std::promise<void> entered, let_go;
+  TextDoor door({.threads = 1}, std::make_shared<ByteModel>(), &port_, [&] {
+    if (last_ == 100) {
+      entered.set_value();
+      let_go.get_future().wait();
+    }
+    return ++last_;
+  });
+  Reader first, cancelled, late;
+  door.Start(1, Text("a"), &first);
+  entered.get_future().wait();
+  UserRequest named = Text("b");
+  named.request_id = "mine";
+  door.Start(2, named, &cancelled);
+  UserRequest expired = Text("c");
+  expired.deadline = Now();
+  door.Start(3, expired, &late);
+  EXPECT_EQ(door.Abort("mine"), 1);
+  let_go.set_value();
+  EXPECT_EQ(cancelled.Wait().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(late.Wait().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(last_, 101u) << "only the first came to the port";
+  door.Stop();
+}
+
+TEST_F(TextDoorTest, TakesSoManyRequestsAndNoMore) {
+  TextDoor door({.threads = 1, .max_running = 2}, std::make_shared<ByteModel>(), &port_,
+                [this] { return ++last_; });
+  Reader first, second, third;
+  door.Start(1, Text("a"), &first);
+  door.Start(2, Text("b"), &second);
+  door.Start(3, Text("c"), &third);
+  EXPECT_EQ(third.Wait().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(RetryAfter(third.Wait()).has_value());
+  door.Stop();
+  EXPECT_EQ(first.ends() + second.ends(), 2u);
+}
+
 TEST_F(TextDoorTest, RefusesBeforeAnythingIsStarted) {
   Reader reader;
   Start(Text(""), reader);

@@ -10,6 +10,7 @@ class TokensOnlyModel final : public TextModel {
   explicit TokensOnlyModel(std::string name) : name_(std::move(name)) {}
   const std::string& name() const override { return name_; }
   int32_t vocabulary() const override { return 0; }
+  int32_t max_context() const override { return kMostContext; }
   const GenerationConfig& defaults() const override { return defaults_; }
   bool has_text() const override { return false; }
   bool has_chat() const override { return false; }

@@ -22,6 +22,8 @@ class TextModel {
   virtual const std::string& name() const = 0;
   // Token ids are below it; 0: not known here, the workers check ids alone.
   virtual int32_t vocabulary() const = 0;
+  // Prompt and output of one sequence have no more tokens than this; a worker may hold fewer.
+  virtual int32_t max_context() const = 0;
   virtual const GenerationConfig& defaults() const = 0;
   virtual bool has_text() const = 0;  // a tokenizer
   virtual bool has_chat() const = 0;  // and a chat template
@@ -39,6 +41,8 @@ class TextModel {
   // where there is no tokenizer.
   virtual absl::string_view BytesOf(int32_t id, bool special_tokens) const = 0;
 };
+
+inline constexpr int32_t kMostContext = 1 << 20;  // where nothing is known
 
 // A front door without the checkpoint at hand: it takes token ids, and gives token ids.
 std::shared_ptr<const TextModel> TokensOnly(std::string name);

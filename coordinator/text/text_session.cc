@@ -7,7 +7,8 @@ namespace expertmesh {
 TextSession::TextSession(const UserRequest& request, const Prepared& prepared,
                          const TextModel& model)
     : choices_(prepared.choices),
-      echo_(prepared.choices.size(), prepared.echo),
+      echo_(prepared.echo),
+      echoed_(prepared.choices.size(), false),
       opening_{static_cast<int32_t>(prepared.request.prompt.size()),
                prepared.request.sampling.seed.value_or(0), model.has_text()},
       has_text_(model.has_text()),
@@ -28,8 +29,12 @@ Delta TextSession::OnDelta(size_t leg, Delta delta) {
   if (!std::exchange(opened_, true)) delta.opening = opening_;
   if (delta.choice != choices_.front()) delta.prompt_logprobs.clear();  // told once
   if (!has_text_) return delta;
-  delta.text = std::exchange(echo_[leg], "");
-  delta.text += texts_[leg].Add(delta.tokens, delta.finish);
+  if (!echoed_[leg]) delta.text = echo_;
+  echoed_[leg] = true;
+  delta.text +=
+      texts_[leg].Add(delta.tokens, delta.finish == FinishReason::kNone ? ChoiceText::End::kNot
+                                    : delta.stop_string.has_value() ? ChoiceText::End::kByStopString
+                                                                    : ChoiceText::End::kOtherwise);
   return delta;
 }
 

@@ -29,7 +29,8 @@ class TextSession {
  private:
   std::vector<int32_t> choices_;  // of each leg
   std::vector<ChoiceText> texts_;
-  std::vector<std::string> echo_;  // what each leg's text begins with; given once
+  std::string echo_;          // what each leg's text begins with
+  std::vector<bool> echoed_;  // to which legs it was given
   Opening opening_;
   bool opened_ = false;
   bool has_text_;
