@@ -35,7 +35,7 @@ class TokenizeCommand final : public CliCommand {
       ASSIGN_OR_RETURN(text_, ReadText("--text-file", text_file_));
     }
     ASSIGN_OR_RETURN(std::vector<int32_t> ids,
-                     tokenizer->Encode(text_, {.add_special_tokens = !plain_}));
+                     plain_ ? tokenizer->EncodeChat(text_) : tokenizer->Encode(text_));
     if (json_) {
       std::printf("%s\n", nlohmann::ordered_json{{"token_ids", ids}}.dump().c_str());
       return absl::OkStatus();

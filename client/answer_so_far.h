@@ -11,19 +11,21 @@ namespace expertmesh {
 // Threads: one.
 class AnswerSoFar {
  public:
-  explicit AnswerSoFar(const UserRequest& request) : request_(request), rest_(request) {}
+  explicit AnswerSoFar(const UserRequest& request)
+      : rest_(request), one_choice_(request.sampling.n.value_or(1) == 1) {}
 
-  // Notes a piece; returns it as the caller is to get it: what is said at every beginning (the
+  // Notes a piece and makes it what the caller is to get: what is said at every beginning (the
   // opening, the echo, prompt logprobs) is passed on once.
-  Delta Take(const Delta& piece);
+  void Take(Delta& piece);
   // Whether asking for the rest may help: the fleet says so, and one choice is all there is.
   bool MayResume(const absl::Status& status) const;
   // The request for what is not there yet; at first the request itself.
   const UserRequest& Rest() const { return rest_; }
 
  private:
-  UserRequest request_;
   UserRequest rest_;
+  const bool one_choice_;
+  bool opened_ = false;  // the first answer's opening was passed on
   bool finished_ = false;
 };
 

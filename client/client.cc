@@ -28,7 +28,7 @@ Client::Client(const std::string& address) {
 }
 
 absl::Status Client::GenerateOnce(const UserRequest& request,
-                                  const std::function<void(const Delta&)>& on_delta) {
+                                  const std::function<void(Delta)>& on_delta) {
   grpc::ClientContext context;
   context.set_deadline(ToGrpcDeadline(request.deadline));
   const absl::Cleanup forget = [&] {
@@ -53,7 +53,7 @@ absl::Status Client::GenerateOnce(const UserRequest& request,
       break;
     }
     finished += delta->finish != FinishReason::kNone ? 1 : 0;
-    on_delta(*delta);
+    on_delta(*std::move(delta));
   }
   const absl::Status status = FromGrpcStatus(reader->Finish());
   RETURN_IF_ERROR(refused);
@@ -68,9 +68,10 @@ absl::Status Client::Generate(const UserRequest& request,
   AnswerSoFar answer(request);
   int resumes = 0;
   for (;;) {
-    const absl::Status status = GenerateOnce(answer.Rest(), [&](const Delta& delta) {
+    const absl::Status status = GenerateOnce(answer.Rest(), [&](Delta delta) {
       if (!delta.tokens.empty()) resumes = 0;
-      on_delta(answer.Take(delta));
+      answer.Take(delta);
+      on_delta(delta);
     });
     if (status.ok() || !answer.MayResume(status) || resumes == most_resumes) return status;
     ++resumes;
@@ -83,20 +84,6 @@ absl::Status Client::Generate(const UserRequest& request,
 void Client::CancelRunning() {
   MutexLock lock(mutex_);
   for (grpc::ClientContext* context : running_) context->TryCancel();
-}
-
-absl::StatusOr<v1::TokenizeResponse> Client::Tokenize(const v1::TokenizeRequest& request) {
-  grpc::ClientContext context;
-  v1::TokenizeResponse response;
-  RETURN_IF_ERROR(FromGrpcStatus(generation_->Tokenize(&context, request, &response)));
-  return response;
-}
-
-absl::StatusOr<v1::ListModelsResponse> Client::ListModels() {
-  grpc::ClientContext context;
-  v1::ListModelsResponse response;
-  RETURN_IF_ERROR(FromGrpcStatus(generation_->ListModels(&context, {}, &response)));
-  return response;
 }
 
 absl::StatusOr<v1::GetTopologyResponse> Client::GetTopology() {

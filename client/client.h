@@ -33,9 +33,6 @@ class Client {
   // From any thread: calls of Generate that run end with CANCELLED.
   void CancelRunning();
 
-  absl::StatusOr<v1::TokenizeResponse> Tokenize(const v1::TokenizeRequest& request);
-  absl::StatusOr<v1::ListModelsResponse> ListModels();
-
   // The fleet as control sees it. Waits at most 5 s.
   absl::StatusOr<v1::GetTopologyResponse> GetTopology();
 
@@ -45,8 +42,7 @@ class Client {
 
  private:
   absl::StatusOr<v1::GetTopologyResponse> GetTopology(Time deadline);
-  absl::Status GenerateOnce(const UserRequest& request,
-                            const std::function<void(const Delta&)>& on_delta);
+  absl::Status GenerateOnce(const UserRequest& request, const std::function<void(Delta)>& on_delta);
 
   Mutex mutex_;
   std::set<grpc::ClientContext*> running_ ABSL_GUARDED_BY(mutex_);

@@ -70,6 +70,7 @@ struct ClientTest : ::testing::Test {
   std::thread Generate(UserRequest request) {
     return std::thread([this, request = std::move(request)] {
       status = client->Generate(request, [this](const Delta& delta) {
+        openings += delta.opening.has_value() ? 1 : 0;
         for (const OutputToken& token : delta.tokens) tokens.push_back(token);
       });
     });
@@ -80,6 +81,7 @@ struct ClientTest : ::testing::Test {
   std::optional<Client> client;
   absl::Status status;
   std::vector<OutputToken> tokens;
+  int openings = 0;
 };
 
 TEST_F(ClientTest, StreamsAnAnswer) {
@@ -117,12 +119,31 @@ TEST_F(ClientTest, ResumesAnAnswerThatBreaksOff) {
   EXPECT_EQ(rest.sampling.seed, 99u);
   ASSERT_TRUE(rest.resume.has_value());
   EXPECT_EQ(rest.resume->token_ids, std::vector<int32_t>{7});
-  coordinator.port.Deliver(id, LastDelta(8, FinishReason::kLength, {2, 2}));
+  Delta last = LastDelta(8, FinishReason::kLength, {2, 2});
+  last.opening = Opening{2, 99, false};
+  coordinator.port.Deliver(id, last);
   coordinator.port.End(id, absl::OkStatus());
   call.join();
   EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(openings, 1);
   ASSERT_EQ(tokens.size(), 2u);
   EXPECT_EQ(tokens[1].id, 8);
+}
+
+// What a caller resumes by itself begins with an opening like any other.
+TEST_F(ClientTest, ToldIsTheOpeningOfAResumedRequestToo) {
+  UserRequest request = SomeRequest();
+  request.resume = ResumePoint{{7}, 0};
+  request.sampling.seed = 99;
+  std::thread call = Generate(request);
+  const RequestId id = coordinator.port.WaitForStart();
+  Delta last = LastDelta(8, FinishReason::kLength, {2, 2});
+  last.opening = Opening{2, 99, false};
+  coordinator.port.Deliver(id, last);
+  coordinator.port.End(id, absl::OkStatus());
+  call.join();
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(openings, 1);
 }
 
 TEST_F(ClientTest, AnAnswerThatWasCompleteIsOneWhateverComesAfter) {

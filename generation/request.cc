@@ -8,17 +8,6 @@
 namespace expertmesh {
 namespace {
 
-absl::Status CheckIds(absl::string_view field, const std::vector<int32_t>& ids,
-                      int32_t vocabulary) {
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (ids[i] < 0 || ids[i] >= vocabulary) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(field, "[", i, "] is ", ids[i], "; ids go from 0 to ", vocabulary - 1));
-    }
-  }
-  return absl::OkStatus();
-}
-
 template <typename... Parts>
 absl::Status Refuse(const Parts&... parts) {
   return absl::InvalidArgumentError(absl::StrCat(parts...));
@@ -64,6 +53,17 @@ absl::Status CheckSomethingIsAllowed(const GenerateRequest& request, const Reque
 }
 
 }  // namespace
+
+absl::Status ValidateIds(absl::string_view field, const std::vector<int32_t>& ids,
+                         int32_t vocabulary) {
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] < 0 || ids[i] >= vocabulary) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, "[", i, "] is ", ids[i], "; ids go from 0 to ", vocabulary - 1));
+    }
+  }
+  return absl::OkStatus();
+}
 
 std::vector<int32_t> EndingIds(const GenerateRequest& request, const RequestLimits& limits) {
   std::vector<int32_t> ids = request.stop_token_ids;
@@ -117,9 +117,9 @@ absl::Status ValidateRequest(const GenerateRequest& request, const RequestLimits
     return absl::FailedPreconditionError(
         "stop strings are asked for; the model's checkpoint has no tokenizer");
   }
-  RETURN_IF_ERROR(CheckIds("token_ids", request.prompt, limits.vocabulary));
-  RETURN_IF_ERROR(CheckIds("resume.token_ids", request.resumed, limits.vocabulary));
-  RETURN_IF_ERROR(CheckIds("stop_token_ids", request.stop_token_ids, limits.vocabulary));
+  RETURN_IF_ERROR(ValidateIds("token_ids", request.prompt, limits.vocabulary));
+  RETURN_IF_ERROR(ValidateIds("resume.token_ids", request.resumed, limits.vocabulary));
+  RETURN_IF_ERROR(ValidateIds("stop_token_ids", request.stop_token_ids, limits.vocabulary));
   RETURN_IF_ERROR(ValidateSampling(request.sampling, limits.vocabulary));
   return CheckSomethingIsAllowed(request, limits);
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "common/clock.h"
 #include "generation/sampling.h"
 
@@ -58,5 +59,7 @@ inline constexpr int32_t kMaxRequestIdBytes = 128;
 // not depend on the model, ValidateRequest at everything.
 absl::Status ValidateShape(const GenerateRequest& request);
 absl::Status ValidateRequest(const GenerateRequest& request, const RequestLimits& limits);
+absl::Status ValidateIds(absl::string_view field, const std::vector<int32_t>& ids,
+                         int32_t vocabulary);
 
 }  // namespace expertmesh

@@ -11,16 +11,14 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
-#include "rpc/deadline.h"
 #include "rpc/delta_stream.h"
-#include "rpc/port_calls.h"
+#include "rpc/port_call.h"
 #include "rpc/status.h"
 
 namespace expertmesh {
 
-// Owns itself until gRPC's OnDone; whoever delivers events meanwhile holds it too.
 template <typename Request, typename Response>
-class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public CallSink {
+class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public PortCall<Request> {
  public:
   // Makes the message of a piece. Called for one piece after the other.
   using Encode = std::function<Response(const Delta& piece)>;
@@ -32,26 +30,20 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
                                                    absl::StatusOr<Request> request, Encode encode) {
     std::shared_ptr<GenerateReactor> call(new GenerateReactor(calls, std::move(encode)));
     GenerateReactor* reactor = call.get();
-    reactor->self_ = call;
-    if (!request.ok()) {
-      call->OnEnd(request.status());
-      return reactor;
-    }
-    reactor->deadline_ = request->deadline = FromGrpcDeadline(context->deadline());
-    calls->Start(reactor->id_, *std::move(request), std::move(call));
+    reactor->Begin(std::move(call), context, std::move(request));
     return reactor;
   }
 
  private:
   using Action = DeltaStream::Action;
   GenerateReactor(PortCalls<Request>* calls, Encode encode)
-      : calls_(calls), id_(calls->NewId()), encode_(std::move(encode)) {}
+      : PortCall<Request>(calls), encode_(std::move(encode)) {}
 
   // From the port.
   void OnDelta(Delta delta) override {
     bool overflow = false;
     DeltaStream::Turn turn = stream_.OnDelta(std::move(delta), &overflow);
-    if (overflow) calls_->Cancel(id_);
+    if (overflow) this->CancelRequest();
     Do(std::move(turn));
   }
   void OnEnd(absl::Status status) override { Do(stream_.OnEnd(std::move(status))); }
@@ -59,15 +51,10 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
   // From gRPC.
   void OnWriteDone(bool ok) override { Do(stream_.OnWritten(ok)); }
   void OnCancel() override {
-    calls_->Cancel(id_);
-    Do(stream_.Abandon(HasExpired(deadline_)
-                           ? absl::DeadlineExceededError("the deadline has passed")
-                           : absl::CancelledError("the caller cancelled")));
+    this->CancelRequest();
+    Do(stream_.Abandon(this->WhyCancelled()));
   }
-  void OnDone() override {
-    calls_->Cancel(id_);  // where the call ended before the request
-    self_.reset();        // may delete this
-  }
+  void OnDone() override { this->Leave(); }
 
   // One turn at a time, and none after kFinish: DeltaStream sees to it.
   void Do(DeltaStream::Turn turn) {
@@ -79,13 +66,9 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
     }
   }
 
-  PortCalls<Request>* const calls_;
-  const RequestId id_;
   const Encode encode_;
-  Time deadline_ = kNever;
   DeltaStream stream_;
   Response response_;  // of the write in flight
-  std::shared_ptr<GenerateReactor> self_;
 };
 
 }  // namespace expertmesh

@@ -24,21 +24,34 @@ ResponseEncoder EncoderFor(const absl::StatusOr<UserRequest>& request) {
   return {.request_id = request->request_id, .logprobs = request->logprobs};
 }
 
-// A call that is answered at once: `answer` makes the response of the request.
-template <typename Request, typename Answer>
+// A unary call. `start` gets the request, and a function that ends the call with a response or an
+// error when it is called, on whatever thread.
+template <typename Request, typename Response, typename Start>
+grpc::ServerUnaryReactor* AnswerLater(grpc::CallbackServerContext* context,
+                                      const grpc::ByteBuffer& bytes, grpc::ByteBuffer* response,
+                                      Start start) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  auto end = [reactor, response](const absl::StatusOr<Response>& result) {
+    if (result.ok()) *response = ToBytes(*result);
+    reactor->Finish(ToGrpcStatus(result.status()));
+  };
+  Request request;
+  if (absl::Status status = ParseMessage(bytes, &request); !status.ok()) {
+    end(status);
+  } else {
+    start(request, std::move(end));
+  }
+  return reactor;
+}
+
+// The same where `answer` makes the response of the request at once.
+template <typename Request, typename Response, typename Answer>
 grpc::ServerUnaryReactor* AnswerNow(grpc::CallbackServerContext* context,
                                     const grpc::ByteBuffer& bytes, grpc::ByteBuffer* response,
                                     Answer answer) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  Request request;
-  absl::Status status = ParseMessage(bytes, &request);
-  if (status.ok()) {
-    auto result = answer(request);
-    status = result.status();
-    if (status.ok()) *response = ToBytes(*result);
-  }
-  reactor->Finish(ToGrpcStatus(status));
-  return reactor;
+  return AnswerLater<Request, Response>(
+      context, bytes, response,
+      [&answer](const Request& request, auto end) { end(answer(request)); });
 }
 
 }  // namespace
@@ -68,52 +81,40 @@ grpc::ServerUnaryReactor* GenerationGrpcService::Generate(grpc::CallbackServerCo
 }
 
 grpc::ServerUnaryReactor* GenerationGrpcService::Tokenize(grpc::CallbackServerContext* context,
-                                                          const grpc::ByteBuffer* bytes,
+                                                          const grpc::ByteBuffer* request,
                                                           grpc::ByteBuffer* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  v1::TokenizeRequest request;
-  if (absl::Status status = ParseMessage(*bytes, &request); !status.ok()) {
-    reactor->Finish(ToGrpcStatus(status));
-    return reactor;
-  }
-  const bool special = !request.has_special_tokens() || request.special_tokens();
-  door_->Tokenize(request.text(), special, [reactor, response](auto ids) {
-    if (ids.ok()) {
-      v1::TokenizeResponse answer;
-      answer.mutable_token_ids()->Add(ids->begin(), ids->end());
-      *response = ToBytes(answer);
-    }
-    reactor->Finish(ToGrpcStatus(ids.status()));
-  });
-  return reactor;
+  return AnswerLater<v1::TokenizeRequest, v1::TokenizeResponse>(
+      context, *request, response, [this](const v1::TokenizeRequest& request, auto end) {
+        const bool special = !request.has_special_tokens() || request.special_tokens();
+        door_->Tokenize(request.text(), special, [end](auto ids) {
+          if (!ids.ok()) return end(ids.status());
+          v1::TokenizeResponse answer;
+          answer.mutable_token_ids()->Add(ids->begin(), ids->end());
+          end(answer);
+        });
+      });
 }
 
 grpc::ServerUnaryReactor* GenerationGrpcService::Detokenize(grpc::CallbackServerContext* context,
-                                                            const grpc::ByteBuffer* bytes,
+                                                            const grpc::ByteBuffer* request,
                                                             grpc::ByteBuffer* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  v1::DetokenizeRequest request;
-  if (absl::Status status = ParseMessage(*bytes, &request); !status.ok()) {
-    reactor->Finish(ToGrpcStatus(status));
-    return reactor;
-  }
-  const bool special = !request.has_special_tokens() || request.special_tokens();
-  std::vector<int32_t> ids(request.token_ids().begin(), request.token_ids().end());
-  door_->Detokenize(std::move(ids), special, [reactor, response](auto text) {
-    if (text.ok()) {
-      v1::DetokenizeResponse answer;
-      answer.set_text(*std::move(text));
-      *response = ToBytes(answer);
-    }
-    reactor->Finish(ToGrpcStatus(text.status()));
-  });
-  return reactor;
+  return AnswerLater<v1::DetokenizeRequest, v1::DetokenizeResponse>(
+      context, *request, response, [this](const v1::DetokenizeRequest& request, auto end) {
+        const bool special = !request.has_special_tokens() || request.special_tokens();
+        std::vector<int32_t> ids(request.token_ids().begin(), request.token_ids().end());
+        door_->Detokenize(std::move(ids), special, [end](auto text) {
+          if (!text.ok()) return end(text.status());
+          v1::DetokenizeResponse answer;
+          answer.set_text(*std::move(text));
+          end(answer);
+        });
+      });
 }
 
 grpc::ServerUnaryReactor* GenerationGrpcService::Abort(grpc::CallbackServerContext* context,
                                                        const grpc::ByteBuffer* request,
                                                        grpc::ByteBuffer* response) {
-  return AnswerNow<v1::AbortRequest>(
+  return AnswerNow<v1::AbortRequest, v1::AbortResponse>(
       context, *request, response,
       [this](const v1::AbortRequest& request) -> absl::StatusOr<v1::AbortResponse> {
         if (request.request_id().empty()) {
@@ -128,7 +129,7 @@ grpc::ServerUnaryReactor* GenerationGrpcService::Abort(grpc::CallbackServerConte
 grpc::ServerUnaryReactor* GenerationGrpcService::ListModels(grpc::CallbackServerContext* context,
                                                             const grpc::ByteBuffer* request,
                                                             grpc::ByteBuffer* response) {
-  return AnswerNow<v1::ListModelsRequest>(
+  return AnswerNow<v1::ListModelsRequest, v1::ListModelsResponse>(
       context, *request, response,
       [this](const v1::ListModelsRequest&) -> absl::StatusOr<v1::ListModelsResponse> {
         v1::ListModelsResponse answer;
@@ -150,7 +151,7 @@ grpc::ServerUnaryReactor* GenerationGrpcService::ListModels(grpc::CallbackServer
 grpc::ServerUnaryReactor* GenerationGrpcService::GetServerInfo(grpc::CallbackServerContext* context,
                                                                const grpc::ByteBuffer* request,
                                                                grpc::ByteBuffer* response) {
-  return AnswerNow<v1::GetServerInfoRequest>(
+  return AnswerNow<v1::GetServerInfoRequest, v1::GetServerInfoResponse>(
       context, *request, response,
       [this](const v1::GetServerInfoRequest&) -> absl::StatusOr<v1::GetServerInfoResponse> {
         v1::GetServerInfoResponse answer;

@@ -13,11 +13,13 @@ void ChoiceText::Resume(const std::vector<int32_t>& ids) {
   Release(false);
 }
 
-std::string ChoiceText::Add(const std::vector<OutputToken>& tokens, End end) {
-  for (size_t i = 0; i < tokens.size(); ++i) {
-    Push(tokens[i].id, end != End::kOtherwise || i + 1 < tokens.size());
+std::string ChoiceText::Add(const Delta& piece) {
+  const bool ended = piece.finish != FinishReason::kNone;
+  const bool by_id = ended && !piece.stop_string.has_value();
+  for (size_t i = 0; i < piece.tokens.size(); ++i) {
+    Push(piece.tokens[i].id, !by_id || i + 1 < piece.tokens.size());
   }
-  return Release(end != End::kNot);
+  return Release(ended);
 }
 
 void ChoiceText::Push(int32_t id, bool may_match) {

@@ -34,10 +34,9 @@ class ChoiceText {
   // Tokens that the caller of a resumed request has already: their text is not shown again, but for
   // what was kept back at their end.
   void Resume(const std::vector<int32_t>& ids);
-  // The next tokens of this choice: the text that they let out. `end` is how they ended it: then
-  // nothing is kept back any more. A token that ended it as an id is shown, whatever it completes.
-  enum class End { kNot, kByStopString, kOtherwise };
-  std::string Add(const std::vector<OutputToken>& tokens, End end);
+  // The next piece of this choice: the text that its tokens let out. With its finish nothing is
+  // kept back any more; a token that ended it as an id is shown, whatever it completes.
+  std::string Add(const Delta& piece);
 
  private:
   void Push(int32_t id, bool may_match);

@@ -38,13 +38,6 @@ absl::Status CheckTexts(const UserRequest& request) {
   return absl::OkStatus();
 }
 
-absl::Status NeedText(const TextModel& model, absl::string_view field) {
-  if (model.has_text()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat(field, " needs a tokenizer, and model ", model.name(),
-                   " has none at this front door; token_ids are taken"));
-}
-
 absl::Status CheckMessages(const ChatPrompt& chat) {
   for (size_t i = 0; i < chat.messages.size(); ++i) {
     const ChatTurn& message = chat.messages[i];
@@ -70,9 +63,7 @@ absl::StatusOr<PromptTokens> TokensOf(const UserRequest& request, const TextMode
     prompt.ids = *ids;
     if (!request.echo) return prompt;
     RETURN_IF_ERROR(NeedText(model, "echo"));
-    Utf8Stream utf8;
-    for (int32_t id : *ids) prompt.text += utf8.Push(model.BytesOf(id, request.special_tokens));
-    prompt.text += utf8.Flush();
+    prompt.text = TextOf(model, *ids, request.special_tokens);
   } else if (const auto* text = std::get_if<std::string>(&request.prompt)) {
     RETURN_IF_ERROR(NeedText(model, "text"));
     if (text->empty()) return Refuse("text is empty; a prompt has at least one character");

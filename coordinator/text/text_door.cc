@@ -9,7 +9,6 @@
 #include "common/mutex.h"
 #include "common/status.h"
 #include "common/task_loop.h"
-#include "common/utf8.h"
 #include "coordinator/text/text_session.h"
 
 namespace expertmesh {
@@ -137,9 +136,9 @@ void TextDoor::Impl::OnEnd(RequestId id, size_t leg, absl::Status status) {
   Running& running = found->second;
   running.legs[leg]->running = false;
   --running.running_legs;
-  if (running.session->OnEnd(leg, std::move(status))) {
+  if (!status.ok() || running.running_legs == 0) {
     Cancel(id);  // the other choices
-    Tell(id, running, running.session->status());
+    Tell(id, running, std::move(status));
   }
   if (running.running_legs == 0) ThreadOf(id).running.erase(found);
 }
@@ -278,10 +277,8 @@ void TextDoor::Tokenize(std::string text, bool special,
                         std::function<void(absl::StatusOr<std::vector<int32_t>>)> done) {
   Impl* impl = impl_.get();
   auto work = [impl, text = std::move(text), special, done](Time) {
-    if (!impl->model->has_text()) {
-      return done(absl::FailedPreconditionError("this front door has no tokenizer"));
-    }
-    done(impl->model->Tokenize(text, special));
+    const absl::Status may = NeedText(*impl->model, "text");
+    done(may.ok() ? impl->model->Tokenize(text, special) : may);
   };
   const absl::Status posted = impl->PostAside(NewRequestId(), std::move(work));
   if (!posted.ok()) done(posted);
@@ -291,20 +288,10 @@ void TextDoor::Detokenize(std::vector<int32_t> ids, bool special,
                           std::function<void(absl::StatusOr<std::string>)> done) {
   Impl* impl = impl_.get();
   auto work = [impl, ids = std::move(ids), special, done](Time) {
-    if (!impl->model->has_text()) {
-      return done(absl::FailedPreconditionError("this front door has no tokenizer"));
-    }
-    Utf8Stream utf8;
-    std::string text;
-    for (size_t i = 0; i < ids.size(); ++i) {
-      if (ids[i] < 0 || ids[i] >= impl->model->vocabulary()) {
-        return done(absl::InvalidArgumentError("token_ids[" + std::to_string(i) + "] is " +
-                                               std::to_string(ids[i]) + "; ids go from 0 to " +
-                                               std::to_string(impl->model->vocabulary() - 1)));
-      }
-      text += utf8.Push(impl->model->BytesOf(ids[i], special));
-    }
-    done(text + utf8.Flush());
+    absl::Status may = NeedText(*impl->model, "text");
+    if (may.ok()) may = ValidateIds("token_ids", ids, impl->model->vocabulary());
+    if (!may.ok()) return done(may);
+    done(TextOf(*impl->model, ids, special));
   };
   const absl::Status posted = impl->PostAside(NewRequestId(), std::move(work));
   if (!posted.ok()) done(posted);

@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "common/utf8.h"
+
 namespace expertmesh {
 namespace {
 
@@ -28,6 +31,20 @@ class TokensOnlyModel final : public TextModel {
 };
 
 }  // namespace
+
+std::string TextOf(const TextModel& model, const std::vector<int32_t>& ids, bool special_tokens) {
+  Utf8Stream utf8;
+  std::string text;
+  for (int32_t id : ids) text += utf8.Push(model.BytesOf(id, special_tokens));
+  return text + utf8.Flush();
+}
+
+absl::Status NeedText(const TextModel& model, absl::string_view what) {
+  if (model.has_text()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(what, " needs a tokenizer, and model ", model.name(),
+                   " has none at this front door; token_ids are taken"));
+}
 
 std::shared_ptr<const TextModel> TokensOnly(std::string name) {
   return std::make_shared<TokensOnlyModel>(std::move(name));

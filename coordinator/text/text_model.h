@@ -42,6 +42,12 @@ class TextModel {
   virtual absl::string_view BytesOf(int32_t id, bool special_tokens) const = 0;
 };
 
+// The text of ids, where bytes that are no character stand as U+FFFD.
+std::string TextOf(const TextModel& model, const std::vector<int32_t>& ids, bool special_tokens);
+
+// OK, or FAILED_PRECONDITION: `what` cannot be had without a tokenizer.
+absl::Status NeedText(const TextModel& model, absl::string_view what);
+
 inline constexpr int32_t kMostContext = 1 << 20;  // where nothing is known
 
 // A front door without the checkpoint at hand: it takes token ids, and gives token ids.

@@ -11,8 +11,7 @@ TextSession::TextSession(const UserRequest& request, const Prepared& prepared,
       echoed_(prepared.choices.size(), false),
       opening_{static_cast<int32_t>(prepared.request.prompt.size()),
                prepared.request.sampling.seed.value_or(0), model.has_text()},
-      has_text_(model.has_text()),
-      running_(prepared.choices.size()) {
+      has_text_(model.has_text()) {
   const ChoiceTextOptions options{prepared.request.stop, request.include_stop,
                                   prepared.request.min_tokens};
   const auto bytes_of = [&model, special = request.special_tokens](int32_t id) {
@@ -31,19 +30,8 @@ Delta TextSession::OnDelta(size_t leg, Delta delta) {
   if (!has_text_) return delta;
   if (!echoed_[leg]) delta.text = echo_;
   echoed_[leg] = true;
-  delta.text +=
-      texts_[leg].Add(delta.tokens, delta.finish == FinishReason::kNone ? ChoiceText::End::kNot
-                                    : delta.stop_string.has_value() ? ChoiceText::End::kByStopString
-                                                                    : ChoiceText::End::kOtherwise);
+  delta.text += texts_[leg].Add(delta);
   return delta;
-}
-
-bool TextSession::OnEnd(size_t leg, absl::Status status) {
-  --running_;
-  if (over_ || (status.ok() && running_ > 0)) return false;
-  over_ = true;
-  status_ = std::move(status);
-  return true;
 }
 
 }  // namespace expertmesh

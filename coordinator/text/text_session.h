@@ -1,5 +1,5 @@
-// text_session.h: one user's request on its way: what comes back for each of its choices is put in
-// order here, as a state machine.
+// text_session.h: one user's request on its way: what comes back for each of its choices gets the
+// form that the user sees, as a state machine.
 #pragma once
 
 #include <memory>
@@ -19,12 +19,6 @@ class TextSession {
 
   // A piece of the `leg`th of the choices that are made: what the user gets for it.
   Delta OnDelta(size_t leg, Delta delta);
-  // The end of a leg. True when it decides the end of the request: the last one, or the first that
-  // failed; then status() is the request's.
-  bool OnEnd(size_t leg, absl::Status status);
-
-  const absl::Status& status() const { return status_; }
-  bool over() const { return over_; }
 
  private:
   std::vector<int32_t> choices_;  // of each leg
@@ -34,9 +28,6 @@ class TextSession {
   Opening opening_;
   bool opened_ = false;
   bool has_text_;
-  size_t running_;
-  bool over_ = false;
-  absl::Status status_;
 };
 
 }  // namespace expertmesh

@@ -51,7 +51,6 @@ absl::Status CheckTopLevel(const Json& tokenizer) {
 }  // namespace
 
 struct Tokenizer::Encoding {
-  const EncodeOptions& options;
   StepBudget budget;
   Bpe::Scratch scratch;
   std::vector<int32_t> ids;
@@ -135,8 +134,14 @@ absl::StatusOr<std::optional<int32_t>> Tokenizer::IdOf(const std::optional<std::
                                                  "\", expected a token of ", kTokenizerFile));
 }
 
-absl::StatusOr<std::vector<int32_t>> Tokenizer::Encode(absl::string_view text,
-                                                       const EncodeOptions& options) const {
+absl::StatusOr<std::vector<int32_t>> Tokenizer::Encode(absl::string_view text) const {
+  ASSIGN_OR_RETURN(std::vector<int32_t> ids, EncodeChat(text));
+  if (add_bos_) ids.insert(ids.begin(), *bos_id_);
+  if (add_eos_) ids.push_back(*eos_id_);
+  return ids;
+}
+
+absl::StatusOr<std::vector<int32_t>> Tokenizer::EncodeChat(absl::string_view text) const {
   if (text.size() > kTextBytesMax) {
     return absl::InvalidArgumentError(
         absl::StrCat("text: found ", text.size(), " bytes, expected at most ", kTextBytesMax));
@@ -146,10 +151,8 @@ absl::StatusOr<std::vector<int32_t>> Tokenizer::Encode(absl::string_view text,
     return absl::InvalidArgumentError(absl::StrCat("text: not UTF-8 at byte ", valid));
   }
   const int64_t steps = kStepsMin + kStepsPerByte * static_cast<int64_t>(text.size());
-  Encoding encoding{.options = options, .budget = {steps}, .scratch = {}, .ids = {}};
-  if (options.add_special_tokens && add_bos_) encoding.ids.push_back(*bos_id_);
+  Encoding encoding{.budget = {steps}, .scratch = {}, .ids = {}};
   RETURN_IF_ERROR(EncodePart(text, 0, encoding));
-  if (options.add_special_tokens && add_eos_) encoding.ids.push_back(*eos_id_);
   return std::move(encoding.ids);
 }
 
@@ -157,10 +160,7 @@ absl::Status Tokenizer::EncodePart(absl::string_view text, size_t finder,
                                    Encoding& encoding) const {
   if (finder == finders_.size()) return EncodePlain(text, encoding);
   size_t done = 0;
-  size_t from = 0;
-  while (const auto match = finders_[finder].Find(text, from)) {
-    from = match->where.end;
-    if (match->token->special && encoding.options.special_tokens_as_text) continue;
+  while (const auto match = finders_[finder].Find(text, done)) {
     RETURN_IF_ERROR(EncodePart(text.substr(done, match->where.begin - done), finder + 1, encoding));
     encoding.ids.push_back(match->token->id);
     done = match->where.end;

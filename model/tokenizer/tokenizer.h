@@ -22,14 +22,6 @@ namespace expertmesh {
 
 inline constexpr size_t kTextBytesMax = size_t{16} << 20;
 
-struct EncodeOptions {
-  // BOS before and EOS after the text, where the checkpoint wants them; once, even if the text
-  // begins with BOS. Not for the output of a chat template, which writes its own: EncodeChat.
-  bool add_special_tokens = true;
-  // Text that spells a special token is only text: for what a user may write.
-  bool special_tokens_as_text = false;
-};
-
 // Immutable; any thread.
 class Tokenizer {
  public:
@@ -43,21 +35,17 @@ class Tokenizer {
   static absl::StatusOr<std::unique_ptr<Tokenizer>> Parse(
       absl::string_view tokenizer, std::optional<absl::string_view> tokenizer_config);
 
-  // Added tokens in the text become their ids. An empty text is legal.
+  // The ids of a text, BOS before and EOS after it where the checkpoint wants them: once, even if
+  // the text begins with BOS. Added tokens in the text become their ids. An empty text is legal.
   // Errors  INVALID_ARGUMENT: more than kTextBytesMax bytes, or the byte at which text is not
   //         UTF-8; RESOURCE_EXHAUSTED: a pattern of the pre-tokenizer takes more than linear time
   //         (not with those of DeepSeek-V2 and V3).
-  absl::StatusOr<std::vector<int32_t>> Encode(absl::string_view text,
-                                              const EncodeOptions& options = {}) const;
+  absl::StatusOr<std::vector<int32_t>> Encode(absl::string_view text) const;
 
-  // What a chat template wrote: it has its BOS already.
-  absl::StatusOr<std::vector<int32_t>> EncodeChat(absl::string_view text) const {
-    return Encode(text, {.add_special_tokens = false});
-  }
+  // The same without BOS and EOS: what a chat template wrote has its own already.
+  absl::StatusOr<std::vector<int32_t>> EncodeChat(absl::string_view text) const;
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
-  std::optional<int32_t> bos_id() const { return bos_id_; }
-  std::optional<int32_t> eos_id() const { return eos_id_; }
 
  private:
   Tokenizer(Vocabulary vocabulary, PreTokenizer pre_tokenizer, Bpe bpe);
