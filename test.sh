@@ -5,7 +5,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-tools/install_packages.sh python3 # the tests in tests/tidy are Python; no other is
+# Python: tests/tidy, and tests/foreign, a client that has none of our code.
+tools/install_packages.sh python3 python3-venv python3-grpcio python3-protobuf
 cmake --preset release
 cmake --build --preset release --parallel "$(nproc)"
 ctest --preset release --parallel "$(nproc)" --no-tests=error "$@"

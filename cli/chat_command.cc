@@ -21,9 +21,9 @@ class ChatCommand final : public CliCommand {
   CLI::App* Declare(CLI::App& app) override {
     CLI::App* command = app.add_subcommand("chat", "A conversation, turn by turn");
     AddGeneratorFlags(*command, &where_);
-    command->add_option("--system", system_, "what the model is told first");
+    command->add_option("--system", system_, "what the model is told first")->group("Prompt");
     AddRequestFlags(*command, &flags_);
-    command->add_flag("--json", json_, "print one JSON object per answer");
+    command->add_flag("--json", json_, "print one JSON object per answer")->group("Output");
     return command;
   }
 

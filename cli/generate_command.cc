@@ -38,7 +38,7 @@ CLI::App* GenerateCommand::Declare(CLI::App& app) {
   ids_ = prompt->add_option("--token-ids", token_ids_, "ids like 1,2,3, taken as they are");
   prompt->require_option(1);
   AddRequestFlags(*command, &flags_);
-  command->add_flag("--json", json_, "print one JSON object when all is done");
+  command->add_flag("--json", json_, "print one JSON object when all is done")->group("Output");
   return command;
 }
 

@@ -5,6 +5,8 @@
 #include <iostream>
 #include <thread>
 
+#include "common/config_file.h"
+
 namespace expertmesh {
 namespace {
 
@@ -29,6 +31,10 @@ std::optional<int> ReadFlags(CLI::App& app, int argc, const char* const* argv,
   }
   if (absl::Status status = check(); !status.ok()) {
     return BadFlags(app, std::string(status.message()));
+  }
+  if (WantsConfigText(app)) {
+    std::fputs(ConfigText(app).c_str(), stdout);
+    return 0;
   }
   return std::nullopt;
 }

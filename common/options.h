@@ -18,8 +18,8 @@ inline constexpr int kExitBadFlags = 2;
 
 // Reads the command line into what the app's options are bound to, then asks `check` whether the
 // values make sense together; its message names the flag. An exit code, after printing, where the
-// program has nothing more to do: 0 after --help (on stdout), kExitBadFlags after an error (on
-// stderr).
+// program has nothing more to do: 0 after --help and --print-config (on stdout), kExitBadFlags
+// after an error (on stderr).
 std::optional<int> ReadFlags(CLI::App& app, int argc, const char* const* argv,
                              const std::function<absl::Status()>& check);
 

@@ -13,20 +13,17 @@ namespace {
 
 absl::Status Run(const CoordinatorFlags& flags, StopSignals& signals) {
   std::shared_ptr<const TextModel> text =
-      TokensOnly(flags.model_name.empty() ? "model" : flags.model_name);
+      TokensOnly(flags.serving.model_name.empty() ? "model" : flags.serving.model_name);
   if (!flags.model_folder.empty()) {
-    ASSIGN_OR_RETURN(text, OpenTextModel(flags.model_folder, flags.model_name));
+    ASSIGN_OR_RETURN(text, OpenTextModel(flags.model_folder, flags.serving.model_name));
   }
   Coordinator coordinator(flags.coordinator, GrpcAttentionPorts());
-  RpcServerOptions listen;
-  listen.listen = flags.listen.listen;
-  listen.allow_insecure_listen = flags.listen.allow_insecure_listen;
-  ASSIGN_OR_RETURN(auto server, CoordinatorServer::Start(&coordinator, std::move(text), listen));
-  LogInfo("serving on ", server->address());
+  ASSIGN_OR_RETURN(auto server, CoordinatorServer::Start(&coordinator, std::move(text),
+                                                         ServerOptions(flags.serving)));
   AnnounceListening(server->address());
   signals.Wait();
   LogInfo("stopping");
-  server->Stop(flags.drain);
+  server->Stop(flags.serving.drain);
   return absl::OkStatus();
 }
 
@@ -38,6 +35,6 @@ int main(int argc, char** argv) {
   CoordinatorFlags flags;
   if (auto exit = ReadCoordinatorFlags(argc, argv, &flags)) return *exit;
   StopSignals signals;
-  StartLogging("coordinator", flags.listen.log_level);
+  StartLogging("coordinator", flags.serving.listen.log_level);
   return ExitCode("expertmesh-coordinator", Run(flags, signals));
 }

@@ -24,11 +24,13 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
   using Encode = std::function<Response(const Delta& piece)>;
 
   // Serves one call: what the method handler returns. A request that is an error is the call's
-  // status. The call's deadline becomes the request's.
+  // status. The call's deadline becomes the request's. `watch` sees it all.
   static grpc::ServerWriteReactor<Response>* Serve(PortCalls<Request>* calls,
                                                    grpc::CallbackServerContext* context,
-                                                   absl::StatusOr<Request> request, Encode encode) {
-    std::shared_ptr<GenerateReactor> call(new GenerateReactor(calls, std::move(encode)));
+                                                   absl::StatusOr<Request> request, Encode encode,
+                                                   std::unique_ptr<CallWatch> watch = nullptr) {
+    std::shared_ptr<GenerateReactor> call(
+        new GenerateReactor(calls, std::move(encode), std::move(watch)));
     GenerateReactor* reactor = call.get();
     reactor->Begin(std::move(call), context, std::move(request));
     return reactor;
@@ -36,11 +38,12 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
 
  private:
   using Action = DeltaStream::Action;
-  GenerateReactor(PortCalls<Request>* calls, Encode encode)
-      : PortCall<Request>(calls), encode_(std::move(encode)) {}
+  GenerateReactor(PortCalls<Request>* calls, Encode encode, std::unique_ptr<CallWatch> watch)
+      : PortCall<Request>(calls, std::move(watch)), encode_(std::move(encode)) {}
 
   // From the port.
   void OnDelta(Delta delta) override {
+    this->Watch(delta);
     bool overflow = false;
     DeltaStream::Turn turn = stream_.OnDelta(std::move(delta), &overflow);
     if (overflow) this->CancelRequest();
@@ -62,6 +65,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
       response_ = encode_(turn.piece);
       this->StartWrite(&response_);
     } else if (turn.action == Action::kFinish) {
+      this->WatchEnd(turn.status);
       this->Finish(ToGrpcStatus(turn.status));
     }
   }

@@ -9,6 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/clock.h"
+#include "rpc/call_watch.h"
 #include "rpc/deadline.h"
 #include "rpc/port_calls.h"
 
@@ -19,7 +20,9 @@ namespace expertmesh {
 template <typename Request>
 class PortCall : public CallSink {
  protected:
-  explicit PortCall(PortCalls<Request>* calls) : calls_(calls), id_(calls->NewId()) {}
+  // `watch` may be null.
+  PortCall(PortCalls<Request>* calls, std::unique_ptr<CallWatch> watch)
+      : calls_(calls), id_(calls->NewId()), watch_(std::move(watch)) {}
 
   // Starts the request; the call's deadline becomes the request's. A request that is an error is
   // its end.
@@ -29,6 +32,13 @@ class PortCall : public CallSink {
     if (!request.ok()) return self->OnEnd(request.status());
     deadline_ = request->deadline = FromGrpcDeadline(context->deadline());
     calls_->Start(id_, *std::move(request), std::move(self));
+  }
+  // A reactor tells of each piece, and of the call's end.
+  void Watch(const Delta& piece) {
+    if (watch_ != nullptr) watch_->OnPiece(piece);
+  }
+  void WatchEnd(const absl::Status& status) {
+    if (watch_ != nullptr) watch_->OnEnd(status);
   }
   // No event comes after it but one that is on its way.
   void CancelRequest() { calls_->Cancel(id_); }
@@ -46,6 +56,7 @@ class PortCall : public CallSink {
  private:
   PortCalls<Request>* const calls_;
   const RequestId id_;
+  const std::unique_ptr<CallWatch> watch_;
   Time deadline_ = kNever;
   std::shared_ptr<PortCall> self_;
 };

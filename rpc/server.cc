@@ -1,9 +1,12 @@
 #include "rpc/server.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
+
+#include <climits>
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
@@ -15,6 +18,7 @@ namespace {
 
 constexpr int kReflectionThreads = 4;  // reflection is a synchronous service: bound its threads
 constexpr int kMaxStreamsPerConnection = 8192;
+constexpr std::chrono::milliseconds kCancelAgain{50};
 
 // Both register themselves with every server built afterwards.
 void EnableHealthAndReflection() {
@@ -40,6 +44,13 @@ void Configure(const RpcServerOptions& options, grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  if (options.max_connection_age > Duration::zero()) {
+    const auto age =
+        std::chrono::duration_cast<std::chrono::milliseconds>(options.max_connection_age);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, static_cast<int>(age.count()));
+    // Without a bound: calls have deadlines of their own.
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, INT_MAX);
+  }
   builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
   builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 1);
@@ -81,13 +92,30 @@ void RpcServer::SetServing(absl::string_view service, bool serving) {
 
 void RpcServer::SetNotServing() { server_->GetHealthCheckService()->Shutdown(); }
 
+void RpcServer::Drain() {
+  if (stopped_ || draining_.joinable()) return;
+  SetNotServing();
+  draining_ = std::thread([this] {
+    server_->Shutdown();  // waits for as long as calls run
+    MutexLock lock(mutex_);
+    drained_ = true;
+    changed_.notify_all();
+  });
+}
+
 void RpcServer::Stop(Duration grace) {
   if (stopped_) return;
+  Drain();
+  Time until = Now() + grace;
+  for (;;) {
+    MutexLock lock(mutex_);
+    while (!drained_ && Now() < until) changed_.wait_until(lock.native(), until);
+    if (drained_) break;
+    grpc_server_cancel_all_calls(server_->c_server());
+    until = Now() + kCancelAgain;  // the thread may not have come to its Shutdown yet
+  }
+  draining_.join();
   stopped_ = true;
-  SetNotServing();
-  server_->Shutdown(std::chrono::system_clock::now() +
-                    std::chrono::duration_cast<std::chrono::system_clock::duration>(grace));
-  server_->Wait();
 }
 
 }  // namespace expertmesh

@@ -7,14 +7,17 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/clock.h"
+#include "common/mutex.h"
 #include "rpc/channel.h"
 
 namespace expertmesh {
@@ -23,6 +26,9 @@ struct RpcServerOptions {
   std::string listen = "127.0.0.1:0";  // port 0: any free one
   bool allow_insecure_listen = false;
   int max_message_bytes = kMaxControlMessageBytes;
+  // A connection that is older is told so (GOAWAY): its calls go on to their end, new ones come on
+  // a new connection, perhaps to another server behind the same name. Zero: none is too old.
+  Duration max_connection_age = Duration::zero();
   // What a service needs of the server beyond that; called last.
   std::function<void(grpc::ServerBuilder&)> configure;
 };
@@ -46,8 +52,13 @@ class RpcServer {
   // NOT_SERVING under every name, for good: balancers send nothing new.
   void SetNotServing();
 
-  // Accepts nothing new, waits up to `grace` for calls to end, cancels those that have not.
-  // No reaction of any service runs after it returns. Idempotent.
+  // NOT_SERVING, and GOAWAY on every connection: nothing new comes in, calls that run go on.
+  // Returns at once; Stop follows. A call that is sent before its client has heard of it ends with
+  // CANCELLED, or UNAVAILABLE: gRPC's doing.
+  void Drain();
+
+  // Drains, waits up to `grace` for calls to end, cancels those that have not. No reaction of any
+  // service runs after it returns. Idempotent.
   void Stop(Duration grace);
 
  private:
@@ -56,6 +67,10 @@ class RpcServer {
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
   bool stopped_ = false;
+  std::thread draining_;  // waits for calls to end
+  Mutex mutex_;
+  std::condition_variable changed_;
+  bool drained_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace expertmesh

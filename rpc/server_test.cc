@@ -5,6 +5,9 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
+#include <set>
+#include <thread>
+
 #include "common/status.h"
 #include "expertmesh/v1/admin.grpc.pb.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -18,37 +21,53 @@ using grpc::health::v1::HealthCheckRequest;
 using grpc::health::v1::HealthCheckResponse;
 using ::testing::HasSubstr;
 
-// A call that stays open until the test lets it go, or the server cancels it.
+// Calls stay open until the test lets them go, or the server cancels them.
 class SlowAdmin final : public v1::Admin::CallbackService {
  public:
   struct Seen {
-    int calls = 0;
+    std::vector<std::string> peers;  // of each call, in order
   };
   grpc::ServerUnaryReactor* GetTopology(grpc::CallbackServerContext* context,
                                         const v1::GetTopologyRequest*,
                                         v1::GetTopologyResponse* response) override {
-    class Reactor final : public grpc::ServerUnaryReactor {
-     public:
-      explicit Reactor(bool held) : held_(held) {}
-
-     private:
-      void OnCancel() override {
-        if (held_) Finish(grpc::Status::CANCELLED);
-      }
-      void OnDone() override { delete this; }
-      const bool held_;
-    };
-    auto* reactor = new Reactor(hold);
-    if (!hold) {
-      response->set_missing(std::string(answer_bytes, 'x'));
+    auto* reactor = new Reactor(this);
+    response->set_missing(std::string(answer_bytes, 'x'));
+    if (hold) {
+      MutexLock lock(mutex_);
+      held_.insert(reactor);
+    } else {
       reactor->Finish(grpc::Status::OK);
     }
-    seen.Change([](Seen& seen) { ++seen.calls; });
+    seen.Change([&](Seen& seen) { seen.peers.push_back(context->peer()); });
     return reactor;
+  }
+  bool WaitForCalls(size_t count) {
+    return seen.WaitFor([&](const Seen& seen) { return seen.peers.size() == count; });
+  }
+  void LetGo() {
+    MutexLock lock(mutex_);
+    for (grpc::ServerUnaryReactor* reactor : held_) reactor->Finish(grpc::Status::OK);
+    held_.clear();
   }
   bool hold = false;
   size_t answer_bytes = 1;
   Watched<Seen> seen;
+
+ private:
+  class Reactor final : public grpc::ServerUnaryReactor {
+   public:
+    explicit Reactor(SlowAdmin* admin) : admin_(admin) {}
+
+   private:
+    void OnCancel() override {
+      MutexLock lock(admin_->mutex_);
+      if (admin_->held_.erase(this) > 0) Finish(grpc::Status::CANCELLED);
+    }
+    void OnDone() override { delete this; }
+    SlowAdmin* const admin_;
+  };
+  Mutex mutex_;
+  std::set<grpc::ServerUnaryReactor*> held_ ABSL_GUARDED_BY(mutex_);
 };
 
 std::unique_ptr<RpcServer> StartServer(grpc::Service* service, RpcServerOptions options = {}) {
@@ -183,23 +202,80 @@ TEST(RpcServer, MessagesBeyondTheBoundAreRefused) {
   EXPECT_EQ(ask(), grpc::StatusCode::RESOURCE_EXHAUSTED);
 }
 
-TEST(RpcServer, StopCancelsWhatOutlivesItsGrace) {
-  SlowAdmin admin;
-  admin.hold = true;
-  auto server = StartServer(&admin);
-  auto stub = v1::Admin::NewStub(DialInsecure(server->address()));
+// A call that is on its way; it must end before this does.
+struct RunningCall {
+  explicit RunningCall(const std::shared_ptr<grpc::Channel>& channel)
+      : stub(v1::Admin::NewStub(channel)) {
+    stub->async()->GetTopology(&context, &request, &response, [this](grpc::Status status) {
+      ended.Change([&](auto& code) { code = status.error_code(); });
+    });
+  }
+  grpc::StatusCode Wait() {
+    EXPECT_TRUE(ended.WaitFor([](const auto& code) { return code.has_value(); }));
+    return ended.Get().value_or(grpc::StatusCode::UNKNOWN);
+  }
+  std::unique_ptr<v1::Admin::Stub> stub;
   grpc::ClientContext context;
   const v1::GetTopologyRequest request;
   v1::GetTopologyResponse response;
   Watched<std::optional<grpc::StatusCode>> ended;
-  stub->async()->GetTopology(&context, &request, &response, [&](grpc::Status status) {
-    ended.Change([&](auto& code) { code = status.error_code(); });
-  });
-  ASSERT_TRUE(admin.seen.WaitFor([](const SlowAdmin::Seen& seen) { return seen.calls == 1; }));
+};
+
+TEST(RpcServer, StopCancelsWhatOutlivesItsGrace) {
+  SlowAdmin admin;
+  admin.hold = true;
+  auto server = StartServer(&admin);
+  RunningCall call(DialInsecure(server->address()));
+  ASSERT_TRUE(admin.WaitForCalls(1));
   server->Stop(std::chrono::milliseconds(50));
-  EXPECT_TRUE(ended.WaitFor([](const auto& code) { return code.has_value(); }));
-  EXPECT_NE(ended.Get(), grpc::StatusCode::OK);
+  EXPECT_NE(call.Wait(), grpc::StatusCode::OK);
   server->Stop(std::chrono::seconds(1));  // idempotent
+}
+
+TEST(RpcServer, DrainTakesNothingNewAndLetsCallsRunOn) {
+  SlowAdmin admin;
+  admin.hold = true;
+  auto server = StartServer(&admin);
+  const std::shared_ptr<grpc::Channel> channel = DialInsecure(server->address());
+  RunningCall call(channel);
+  ASSERT_TRUE(admin.WaitForCalls(1));
+  server->Drain();
+  // Until the client has heard of it, calls may be let in, or cut off with CANCELLED.
+  std::vector<std::unique_ptr<RunningCall>> calls;
+  do {
+    calls.push_back(std::make_unique<RunningCall>(channel));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  } while (calls.back()->ended.Get() != grpc::StatusCode::UNAVAILABLE && calls.size() < 500);
+  EXPECT_EQ(calls.back()->Wait(), grpc::StatusCode::UNAVAILABLE);
+  calls.pop_back();
+  EXPECT_FALSE(call.ended.Get().has_value());
+  admin.LetGo();
+  EXPECT_EQ(call.Wait(), grpc::StatusCode::OK);
+  for (const auto& early : calls) early->Wait();
+  server->Stop(std::chrono::hours(1));  // nothing runs: no wait
+}
+
+TEST(RpcServer, AnOldConnectionKeepsItsCallsAndGetsNoNewOnes) {
+  SlowAdmin admin;
+  admin.hold = true;
+  RpcServerOptions options;
+  options.max_connection_age = std::chrono::milliseconds(100);
+  auto server = StartServer(&admin, options);
+  const std::shared_ptr<grpc::Channel> channel = DialInsecure(server->address());
+  RunningCall old(channel);
+  ASSERT_TRUE(admin.WaitForCalls(1));
+  // One call after the other: once the connection is too old, one of them comes on another.
+  std::vector<std::unique_ptr<RunningCall>> calls;
+  do {
+    calls.push_back(std::make_unique<RunningCall>(channel));
+    ASSERT_TRUE(admin.WaitForCalls(calls.size() + 1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  } while (admin.seen.Get().peers.back() == admin.seen.Get().peers.front() && calls.size() < 500);
+  EXPECT_NE(admin.seen.Get().peers.back(), admin.seen.Get().peers.front());
+  EXPECT_FALSE(old.ended.Get().has_value());
+  admin.LetGo();
+  EXPECT_EQ(old.Wait(), grpc::StatusCode::OK);
+  for (const auto& call : calls) EXPECT_EQ(call->Wait(), grpc::StatusCode::OK);
 }
 
 }  // namespace

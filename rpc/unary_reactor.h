@@ -31,18 +31,21 @@ class UnaryReactor final : public grpc::ServerUnaryReactor, public PortCall<Requ
 
   static grpc::ServerUnaryReactor* Serve(PortCalls<Request>* calls,
                                          grpc::CallbackServerContext* context,
-                                         absl::StatusOr<Request> request, Gather gather) {
-    std::shared_ptr<UnaryReactor> call(new UnaryReactor(calls, std::move(gather)));
+                                         absl::StatusOr<Request> request, Gather gather,
+                                         std::unique_ptr<CallWatch> watch = nullptr) {
+    std::shared_ptr<UnaryReactor> call(
+        new UnaryReactor(calls, std::move(gather), std::move(watch)));
     UnaryReactor* reactor = call.get();
     reactor->Begin(std::move(call), context, std::move(request));
     return reactor;
   }
 
  private:
-  UnaryReactor(PortCalls<Request>* calls, Gather gather)
-      : PortCall<Request>(calls), gather_(std::move(gather)) {}
+  UnaryReactor(PortCalls<Request>* calls, Gather gather, std::unique_ptr<CallWatch> watch)
+      : PortCall<Request>(calls, std::move(watch)), gather_(std::move(gather)) {}
 
   void OnDelta(Delta delta) override {
+    this->Watch(delta);
     {
       MutexLock lock(mutex_);
       if (finished_) return;
@@ -67,6 +70,7 @@ class UnaryReactor final : public grpc::ServerUnaryReactor, public PortCall<Requ
       if (std::exchange(finished_, true)) return;
       if (status.ok()) gather_.finish();
     }
+    this->WatchEnd(status);
     this->Finish(ToGrpcStatus(status));
   }
 

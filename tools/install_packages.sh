@@ -8,6 +8,7 @@ wanted=(
   g++ cmake ninja-build ccache pkg-config
   libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev libabsl-dev
   nlohmann-json3-dev libcli11-dev libspdlog-dev libxxhash-dev libpcre2-dev
+  libyaml-cpp-dev prometheus-cpp-dev
   libgtest-dev libgmock-dev
   "$@"
 )

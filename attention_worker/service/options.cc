@@ -2,10 +2,10 @@
 
 #include <algorithm>
 
+#include "common/config_file.h"
 #include "rpc/worker_flags.h"
 
 namespace expertmesh {
-namespace {
 
 void AddCapacityFlags(CLI::App& app, AttentionWorkerOptions& worker) {
   AddNumber(app, "--max-context", &worker.max_context, 1, 1 << 24,
@@ -27,14 +27,13 @@ void AddCapacityFlags(CLI::App& app, AttentionWorkerOptions& worker) {
       ->group("Capacity");
 }
 
-}  // namespace
-
 std::optional<int> ReadAttentionWorkerFlags(int argc, const char* const* argv,
                                             AttentionWorkerFlags* flags) {
   AttentionWorkerOptions& worker = flags->worker;
   CLI::App app("Holds sequences and their latent cache, and runs the model but for its experts.",
                "expertmesh-attention-worker");
   app.option_defaults()->always_capture_default();
+  AddConfigFlags(app);
   AddWorkerFlags(app, &flags->fleet);
   AddListenFlags(app, &flags->listen);
   AddCapacityFlags(app, worker);

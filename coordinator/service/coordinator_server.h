@@ -11,6 +11,7 @@
 #include "coordinator/service/generation_service.h"
 #include "coordinator/service/health.h"
 #include "coordinator/text/text_door.h"
+#include "rpc/metrics_port.h"
 #include "rpc/server.h"
 
 namespace expertmesh {
@@ -19,17 +20,25 @@ namespace expertmesh {
 // nothing is missing to serve requests, as seen every half second.
 class CoordinatorServer {
  public:
+  struct Options {
+    RpcServerOptions rpc;
+    std::string metrics_listen;  // HOST:PORT of /metrics; empty: none
+  };
   // Whether Coordinator.Join is served: where all workers are in this process it is not, and nobody
   // from outside becomes one.
   enum class Workers { kMayJoin, kAreHere };
 
   // `coordinator` outlives the server. `model` is what text goes through.
   static absl::StatusOr<std::unique_ptr<CoordinatorServer>> Start(
-      Coordinator* coordinator, std::shared_ptr<const TextModel> model,
-      const RpcServerOptions& options, Workers workers = Workers::kMayJoin);
+      Coordinator* coordinator, std::shared_ptr<const TextModel> model, const Options& options,
+      Workers workers = Workers::kMayJoin);
   ~CoordinatorServer();  // Stop()s without grace
 
   const std::string& address() const { return server_->address(); }
+  // Where /metrics is; empty: nowhere.
+  std::string metrics_address() const {
+    return metrics_port_ == nullptr ? "" : metrics_port_->address();
+  }
 
   // Refuses new requests, gives those that run up to `grace`, ends what is left with UNAVAILABLE,
   // lets go of the workers, and stops coordinator and server. Idempotent.
@@ -39,12 +48,15 @@ class CoordinatorServer {
   CoordinatorServer(Coordinator* coordinator, std::shared_ptr<const TextModel> model);
 
   Coordinator* const coordinator_;
+  const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();
+  GenerationMetrics metrics_{registry_.get()};
   TextDoor door_;
   GenerationGrpcService generation_;
   CoordinatorGrpcService control_;
   AdminGrpcService admin_;
   std::unique_ptr<RpcServer> server_;
   std::unique_ptr<HealthWatch> health_;
+  std::unique_ptr<MetricsPort> metrics_port_;
   bool stopped_ = false;
 };
 

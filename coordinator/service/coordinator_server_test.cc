@@ -10,6 +10,7 @@
 #include "rpc/convert.h"
 #include "rpc/status.h"
 #include "rpc/test_support.h"
+#include "tests/support/http_get.h"
 
 namespace expertmesh {
 namespace {
@@ -74,7 +75,8 @@ TEST(HealthWatch, TellsTheFirstAnswerAndEachChange) {
 // A whole coordinator without workers.
 struct CoordinatorServerTest : ::testing::Test {
   void SetUp() override {
-    auto started = CoordinatorServer::Start(&coordinator, TokensOnly("tiny"), {});
+    auto started = CoordinatorServer::Start(&coordinator, TokensOnly("tiny"),
+                                            {.metrics_listen = "127.0.0.1:0"});
     ASSERT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
     channel = DialInsecure(server->address());
@@ -118,6 +120,14 @@ TEST_F(CoordinatorServerTest, HealthTellsTheServerFromTheService) {
   };
   EXPECT_EQ(watch(""), grpc::health::v1::HealthCheckResponse::SERVING);
   EXPECT_EQ(watch("expertmesh.v1.Generation"), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
+}
+
+TEST_F(CoordinatorServerTest, CallsAreCountedWhereMetricsAre) {
+  grpc::ClientContext context;
+  v1::GetServerInfoResponse info;
+  ASSERT_TRUE(v1::Generation::NewStub(channel)->GetServerInfo(&context, {}, &info).ok());
+  EXPECT_THAT(HttpGet(server->metrics_address(), "/metrics"),
+              HasSubstr("expertmesh_requests_total{code=\"OK\",method=\"GetServerInfo\"} 1"));
 }
 
 TEST_F(CoordinatorServerTest, StopsQuicklyAndTwice) {

@@ -24,19 +24,27 @@ ResponseEncoder EncoderFor(const absl::StatusOr<UserRequest>& request) {
   return {.request_id = request->request_id, .logprobs = request->logprobs};
 }
 
-// A unary call. `start` gets the request, and a function that ends the call with a response or an
-// error when it is called, on whatever thread.
+// How the short unary calls go: what they have in common, beside their work.
+struct ShortCall {
+  grpc::CallbackServerContext* context;
+  const grpc::ByteBuffer* request;
+  grpc::ByteBuffer* response;
+  GenerationMetrics* metrics;
+  absl::string_view method;
+};
+
+// `start` gets the request, and a function that ends the call with a response or an error when it
+// is called, on whatever thread.
 template <typename Request, typename Response, typename Start>
-grpc::ServerUnaryReactor* AnswerLater(grpc::CallbackServerContext* context,
-                                      const grpc::ByteBuffer& bytes, grpc::ByteBuffer* response,
-                                      Start start) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  auto end = [reactor, response](const absl::StatusOr<Response>& result) {
-    if (result.ok()) *response = ToBytes(*result);
+grpc::ServerUnaryReactor* AnswerLater(const ShortCall& call, Start start) {
+  grpc::ServerUnaryReactor* reactor = call.context->DefaultReactor();
+  auto end = [reactor, call](const absl::StatusOr<Response>& result) {
+    if (result.ok()) *call.response = ToBytes(*result);
+    call.metrics->Count(call.method, result.status());
     reactor->Finish(ToGrpcStatus(result.status()));
   };
   Request request;
-  if (absl::Status status = ParseMessage(bytes, &request); !status.ok()) {
+  if (absl::Status status = ParseMessage(*call.request, &request); !status.ok()) {
     end(status);
   } else {
     start(request, std::move(end));
@@ -46,18 +54,19 @@ grpc::ServerUnaryReactor* AnswerLater(grpc::CallbackServerContext* context,
 
 // The same where `answer` makes the response of the request at once.
 template <typename Request, typename Response, typename Answer>
-grpc::ServerUnaryReactor* AnswerNow(grpc::CallbackServerContext* context,
-                                    const grpc::ByteBuffer& bytes, grpc::ByteBuffer* response,
-                                    Answer answer) {
+grpc::ServerUnaryReactor* AnswerNow(const ShortCall& call, Answer answer) {
   return AnswerLater<Request, Response>(
-      context, bytes, response,
-      [&answer](const Request& request, auto end) { end(answer(request)); });
+      call, [&answer](const Request& request, auto end) { end(answer(request)); });
 }
 
 }  // namespace
 
-GenerationGrpcService::GenerationGrpcService(TextDoor* door, std::function<FleetListing()> list)
-    : door_(door), list_(std::move(list)), calls_(door, [door] { return door->NewRequestId(); }) {}
+GenerationGrpcService::GenerationGrpcService(TextDoor* door, std::function<FleetListing()> list,
+                                             GenerationMetrics* metrics)
+    : door_(door),
+      metrics_(metrics),
+      list_(std::move(list)),
+      calls_(door, [door] { return door->NewRequestId(); }) {}
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerationGrpcService::GenerateStream(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
@@ -65,8 +74,8 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerationGrpcService::GenerateStrea
   auto encode = [encoder = EncoderFor(value)](const Delta& piece) {
     return ToBytes(encoder(piece));
   };
-  return GenerateReactor<UserRequest, grpc::ByteBuffer>::Serve(&calls_, context, std::move(value),
-                                                               std::move(encode));
+  return GenerateReactor<UserRequest, grpc::ByteBuffer>::Serve(
+      &calls_, context, std::move(value), std::move(encode), metrics_->Watch("GenerateStream"));
 }
 
 grpc::ServerUnaryReactor* GenerationGrpcService::Generate(grpc::CallbackServerContext* context,
@@ -77,14 +86,16 @@ grpc::ServerUnaryReactor* GenerationGrpcService::Generate(grpc::CallbackServerCo
   return UnaryReactor<UserRequest>::Serve(
       &calls_, context, std::move(value),
       {.add = [builder](const Delta& piece) { builder->Add(piece); },
-       .finish = [builder, response] { *response = ToBytes(builder->Take()); }});
+       .finish = [builder, response] { *response = ToBytes(builder->Take()); }},
+      metrics_->Watch("Generate"));
 }
 
 grpc::ServerUnaryReactor* GenerationGrpcService::Tokenize(grpc::CallbackServerContext* context,
                                                           const grpc::ByteBuffer* request,
                                                           grpc::ByteBuffer* response) {
   return AnswerLater<v1::TokenizeRequest, v1::TokenizeResponse>(
-      context, *request, response, [this](const v1::TokenizeRequest& request, auto end) {
+      {context, request, response, metrics_, "Tokenize"},
+      [this](const v1::TokenizeRequest& request, auto end) {
         const bool special = !request.has_special_tokens() || request.special_tokens();
         door_->Tokenize(request.text(), special, [end](auto ids) {
           if (!ids.ok()) return end(ids.status());
@@ -99,7 +110,8 @@ grpc::ServerUnaryReactor* GenerationGrpcService::Detokenize(grpc::CallbackServer
                                                             const grpc::ByteBuffer* request,
                                                             grpc::ByteBuffer* response) {
   return AnswerLater<v1::DetokenizeRequest, v1::DetokenizeResponse>(
-      context, *request, response, [this](const v1::DetokenizeRequest& request, auto end) {
+      {context, request, response, metrics_, "Detokenize"},
+      [this](const v1::DetokenizeRequest& request, auto end) {
         const bool special = !request.has_special_tokens() || request.special_tokens();
         std::vector<int32_t> ids(request.token_ids().begin(), request.token_ids().end());
         door_->Detokenize(std::move(ids), special, [end](auto text) {
@@ -115,7 +127,7 @@ grpc::ServerUnaryReactor* GenerationGrpcService::Abort(grpc::CallbackServerConte
                                                        const grpc::ByteBuffer* request,
                                                        grpc::ByteBuffer* response) {
   return AnswerNow<v1::AbortRequest, v1::AbortResponse>(
-      context, *request, response,
+      {context, request, response, metrics_, "Abort"},
       [this](const v1::AbortRequest& request) -> absl::StatusOr<v1::AbortResponse> {
         if (request.request_id().empty()) {
           return absl::InvalidArgumentError("request_id is empty; it names the requests to end");
@@ -130,7 +142,7 @@ grpc::ServerUnaryReactor* GenerationGrpcService::ListModels(grpc::CallbackServer
                                                             const grpc::ByteBuffer* request,
                                                             grpc::ByteBuffer* response) {
   return AnswerNow<v1::ListModelsRequest, v1::ListModelsResponse>(
-      context, *request, response,
+      {context, request, response, metrics_, "ListModels"},
       [this](const v1::ListModelsRequest&) -> absl::StatusOr<v1::ListModelsResponse> {
         v1::ListModelsResponse answer;
         v1::Model* model = answer.add_models();
@@ -152,7 +164,7 @@ grpc::ServerUnaryReactor* GenerationGrpcService::GetServerInfo(grpc::CallbackSer
                                                                const grpc::ByteBuffer* request,
                                                                grpc::ByteBuffer* response) {
   return AnswerNow<v1::GetServerInfoRequest, v1::GetServerInfoResponse>(
-      context, *request, response,
+      {context, request, response, metrics_, "GetServerInfo"},
       [this](const v1::GetServerInfoRequest&) -> absl::StatusOr<v1::GetServerInfoResponse> {
         v1::GetServerInfoResponse answer;
         answer.set_version(Version());

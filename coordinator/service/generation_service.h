@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "coordinator/coordinator.h"
+#include "coordinator/service/generation_metrics.h"
 #include "coordinator/text/text_door.h"
 #include "expertmesh/v1/generation.grpc.pb.h"
 #include "rpc/port_calls.h"
@@ -23,8 +24,9 @@ using RawGenerationService = v1::Generation::WithRawCallbackMethod_GenerateStrea
 // door's last event: stop the front door first, then the server.
 class GenerationGrpcService final : public RawGenerationService {
  public:
-  // `list` is the fleet as it is now.
-  GenerationGrpcService(TextDoor* door, std::function<FleetListing()> list);
+  // `list` is the fleet as it is now. What calls come to is counted in `metrics`.
+  GenerationGrpcService(TextDoor* door, std::function<FleetListing()> list,
+                        GenerationMetrics* metrics);
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerateStream(
       grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) override;
@@ -53,6 +55,7 @@ class GenerationGrpcService final : public RawGenerationService {
 
  private:
   TextDoor* const door_;
+  GenerationMetrics* const metrics_;
   const std::function<FleetListing()> list_;
   const Time started_ = Now();
   PortCalls<UserRequest> calls_;

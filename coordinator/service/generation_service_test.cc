@@ -47,7 +47,9 @@ struct GenerationTest : ::testing::Test {
   RequestId last_id = 100;
   TextDoor door{{}, std::make_shared<ByteModel>(), &port, [this] { return ++last_id; }};
   FleetListing fleet;
-  GenerationGrpcService service{&door, [this] { return fleet; }};
+  prometheus::Registry registry;
+  GenerationMetrics metrics{&registry};
+  GenerationGrpcService service{&door, [this] { return fleet; }, &metrics};
   std::unique_ptr<RpcServer> server;
   std::unique_ptr<v1::Generation::Stub> stub;
   grpc::ClientContext context;

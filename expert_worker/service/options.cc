@@ -1,5 +1,6 @@
 #include "expert_worker/service/options.h"
 
+#include "common/config_file.h"
 #include "rpc/worker_flags.h"
 
 namespace expertmesh {
@@ -10,6 +11,7 @@ std::optional<int> ReadExpertWorkerFlags(int argc, const char* const* argv,
   CLI::App app("Holds a share of the routed experts, and answers rows for them.",
                "expertmesh-expert-worker");
   app.option_defaults()->always_capture_default();
+  AddConfigFlags(app);
   AddWorkerFlags(app, &flags->fleet);
   AddListenFlags(app, &flags->listen);
   AddNumber<uint64_t>(app, "--memory-bytes", &worker.memory_bytes, 0, uint64_t{1} << 50,

@@ -204,6 +204,76 @@ TEST(Programs, ExplainThemselvesAndRefuseUnknownFlags) {
   }
 }
 
+// A flag of a --help text, the heading that it stands under, and what is said of it.
+struct ListedFlag {
+  std::string name, heading, text;
+};
+
+std::vector<ListedFlag> FlagsOf(const std::string& help) {
+  std::vector<ListedFlag> flags;
+  std::istringstream lines(help);
+  std::string heading;
+  for (std::string line; std::getline(lines, line);) {
+    const size_t indent = line.find_first_not_of(' ');
+    if (indent == std::string::npos) continue;
+    if (indent == 0) {
+      heading = line;
+    } else if (line[indent] == '-') {
+      const size_t end = line.find(' ', indent);
+      size_t text = line.find("  ", end);  // a long name leaves it to the next line
+      if (text == std::string::npos) text = line.find(" REQUIRED ");
+      flags.push_back({line.substr(indent, end - indent), heading,
+                       text == std::string::npos ? "" : line.substr(text)});
+    } else if (!flags.empty()) {
+      flags.back().text += line;
+    }
+  }
+  return flags;
+}
+
+TEST(Programs, HelpIsGroupedAndSaysSomethingOfEachFlag) {
+  const std::pair<const char*, std::vector<std::string>> kPrograms[] = {
+      {"expertmesh-coordinator", {}},   {"expertmesh-attention-worker", {}},
+      {"expertmesh-expert-worker", {}}, {"expertmesh", {"serve"}},
+      {"expertmesh", {"generate"}},     {"expertmesh", {"chat"}},
+      {"expertmesh", {"tokenize"}},     {"expertmesh", {"render"}},
+      {"expertmesh", {"topology"}},
+  };
+  for (auto [program, words] : kPrograms) {
+    words.push_back("--help");
+    SCOPED_TRACE(std::string(program) + " " + words.front());
+    const Outcome outcome = RunProgram(words, program);
+    EXPECT_EQ(outcome.code, 0);
+    const std::vector<ListedFlag> flags = FlagsOf(outcome.out);
+    EXPECT_GE(flags.size(), 4u);
+    int in_no_group = 0;
+    for (const ListedFlag& flag : flags) {
+      EXPECT_NE(flag.text.find_first_not_of(' '), std::string::npos) << flag.name;
+      in_no_group += flag.heading == "Options:" ? 1 : 0;
+    }
+    EXPECT_EQ(in_no_group, flags.size() > 6 ? 1 : in_no_group) << "--help alone";
+  }
+}
+
+TEST(Programs, TakeTheirFlagsFromAFileAndSayWhatIsInForce) {
+  const std::string file = WriteFile(
+      "serve.yaml", std::string("model: ") + kModel + "\nlisten: 127.0.0.1:0\nthreads: 1\n");
+  const Outcome printed = RunProgram({"serve", "--config", file, "--threads=2", "--print-config"});
+  EXPECT_EQ(printed.code, 0) << printed.err;
+  EXPECT_THAT(printed.out, HasSubstr("\nthreads: 2\n"));
+  EXPECT_THAT(printed.out, HasSubstr("listen: 127.0.0.1:0\n"));
+  EXPECT_THAT(printed.out, HasSubstr("\nmax-sequences: 64\n"));
+  const std::string again = WriteFile("again.yaml", printed.out);
+  EXPECT_EQ(RunProgram({"serve", "--config", again, "--print-config"}).out, printed.out);
+  for (const char* program :
+       {"expertmesh-coordinator", "expertmesh-attention-worker", "expertmesh-expert-worker"}) {
+    const Outcome bad = RunProgram({"--config", WriteFile("bad.yaml", "listne: x\n")}, program);
+    EXPECT_EQ(bad.code, 2) << program;
+    EXPECT_THAT(bad.err, HasSubstr("bad.yaml:1: there is no setting \"listne\"")) << program;
+  }
+  EXPECT_EQ(RunProgram({"serve", "--model", kModel, "--listen", "0.0.0.0:0"}).code, 2);
+}
+
 TEST(VersionCommand, NamesVersionWireAndClass) {
   const Outcome outcome = RunProgram({"version"});
   EXPECT_EQ(outcome.code, 0);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 
 #include "cli/embedded/embedded_cluster.h"
@@ -10,6 +11,7 @@
 #include "common/utf8.h"
 #include "coordinator/text/checkpoint_text.h"
 #include "tests/integration/process_cluster.h"
+#include "tests/support/http_get.h"
 
 namespace expertmesh {
 namespace {
@@ -158,6 +160,39 @@ TEST_F(TextTest, AChatIsRenderedByTheCheckpointsTemplate) {
   ASSERT_TRUE(ids.ok()) << ids.status();
   text.prompt = *ids;
   EXPECT_EQ(Ask(cluster, chat), Ask(cluster, text));
+}
+
+// The value of a metric in what /metrics says; -1 if it is not there.
+double ValueOf(const std::string& metrics, const std::string& name) {
+  const size_t at = metrics.find("\n" + name + " ");
+  return at == std::string::npos ? -1 : std::atof(metrics.c_str() + at + name.size() + 2);
+}
+
+TEST_F(TextTest, MetricsAddUpToWhatWasAsked) {
+  ProcessClusterOptions options = Fleet(1, 1);
+  options.coordinator_flags.push_back("--metrics-listen=127.0.0.1:0");
+  ProcessCluster cluster(std::move(options));
+  const std::string log = cluster.LogOf("coordinator");
+  const std::string before = "metrics on http://";
+  const size_t begin = log.find(before) + before.size();
+  ASSERT_NE(begin, std::string::npos + before.size()) << log;
+  const std::string address = log.substr(begin, log.find("/metrics", begin) - begin);
+
+  UserRequest request = Sampled("Counted", 10);
+  request.sampling.n = 2;
+  const Answers answers = Ask(cluster, request);
+  request.sampling.top_p = 2.0f;
+  EXPECT_FALSE(cluster.client().Generate(request, [](const Delta&) {}).ok());
+
+  const std::string metrics = HttpGet(address, "/metrics");
+  const std::string calls = "expertmesh_requests_total{code=";
+  EXPECT_EQ(ValueOf(metrics, calls + "\"OK\",method=\"GenerateStream\"}"), 1) << metrics;
+  EXPECT_EQ(ValueOf(metrics, calls + "\"INVALID_ARGUMENT\",method=\"GenerateStream\"}"), 1);
+  EXPECT_EQ(ValueOf(metrics, "expertmesh_output_tokens_total"), answers.output_tokens);
+  EXPECT_GT(ValueOf(metrics, "expertmesh_prompt_tokens_total"), 0);
+  EXPECT_EQ(ValueOf(metrics, "expertmesh_time_to_first_token_seconds_count"), 1);
+  EXPECT_EQ(ValueOf(metrics, "expertmesh_inter_token_latency_seconds_count"), 2 * 9);
+  EXPECT_EQ(ValueOf(metrics, "expertmesh_requests_running"), 0);
 }
 
 }  // namespace
