@@ -40,7 +40,10 @@ class FailureTest : public testing::Test {
   FailureTest() { cluster_.client().most_resumes = 0; }
 
   ProcessCluster cluster_{
-      {.model = EXPERTMESH_SOURCE_DIR "/models/tiny", .attention_workers = 1, .expert_workers = 2}};
+      {.model = EXPERTMESH_SOURCE_DIR "/models/tiny",
+       .attention_workers = 1,
+       .expert_workers = 2,
+       .coordinator_flags = {"--drain-ms", "60000"}}};
 
   Bits Ask(const GenerateRequest& request) {
     Bits bits;
@@ -210,6 +213,23 @@ TEST_F(FailureTest, EveryProgramEndsCleanlyAtSigterm) {
     cluster_.process(name).Signal(SIGTERM);
     EXPECT_EQ(cluster_.process(name).Wait(kPatience), 0) << name << "\n" << cluster_.LogOf(name);
   }
+}
+
+TEST_F(FailureTest, ACoordinatorThatStopsLetsRequestsEndAndTakesNoNewOnes) {
+  absl::Status late;
+  const Broken whole = AskAndBreak([&] {
+    cluster_.process("coordinator").Signal(SIGTERM);
+    Client other(cluster_.address());
+    other.most_resumes = 0;
+    // Until the signal has been seen, requests may still be taken.
+    for (const Time until = Now() + kPatience; late.ok() && Now() < until;) {
+      late = other.Generate(AsUser(ShortRequest()), [](const Delta&) {});
+    }
+  });
+  EXPECT_TRUE(whole.status.ok()) << whole.status;
+  EXPECT_EQ(whole.bits.ids.size(), 800u);
+  EXPECT_TRUE(absl::IsUnavailable(late) || absl::IsCancelled(late)) << late;
+  EXPECT_EQ(cluster_.process("coordinator").Wait(kPatience), 0);
 }
 
 TEST_F(FailureTest, ADeadlineEndsAStreamAndFreesItsPlace) {
