@@ -289,6 +289,10 @@ void TextDoor::Detokenize(std::vector<int32_t> ids, bool special,
   Impl* impl = impl_.get();
   auto work = [impl, ids = std::move(ids), special, done](Time) {
     absl::Status may = NeedText(*impl->model, "text");
+    if (may.ok() && ids.size() > kMaxDetokenizeIds) {
+      may = absl::InvalidArgumentError(
+          absl::StrCat("token_ids has ", ids.size(), " entries; at most ", kMaxDetokenizeIds));
+    }
     if (may.ok()) may = ValidateIds("token_ids", ids, impl->model->vocabulary());
     if (!may.ok()) return done(may);
     done(TextOf(*impl->model, ids, special));

@@ -260,6 +260,9 @@ TEST_F(TextDoorTest, TokenizesAndDetokenizes) {
   EXPECT_EQ(*text({256, 'h', 0xFF}, false), "h\xEF\xBF\xBD");
   EXPECT_EQ(*text({256, 'h'}, true), "<s>h");
   EXPECT_EQ(text({300}, true).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(text(std::vector<int32_t>(kMaxDetokenizeIds, 'h'), true)->size(), kMaxDetokenizeIds);
+  EXPECT_EQ(text(std::vector<int32_t>(kMaxDetokenizeIds + 1, 'h'), true).status().message(),
+            "token_ids has 1048577 entries; at most 1048576");
 }
 
 TEST_F(TextDoorTest, StopEndsWhatIsLeftAndRefusesTheRest) {
