@@ -16,7 +16,6 @@ namespace expertmesh {
 namespace {
 
 constexpr int kReflectionThreads = 4;  // reflection is a synchronous service: bound its threads
-constexpr int kMaxStreamsPerConnection = 8192;
 
 // Both register themselves with every server built afterwards.
 void EnableHealthAndReflection() {

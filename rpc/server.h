@@ -20,6 +20,9 @@
 
 namespace expertmesh {
 
+// Calls that one connection may have at once; its further ones wait in the client.
+inline constexpr int kMaxStreamsPerConnection = 8192;
+
 struct RpcServerOptions {
   std::string listen = "127.0.0.1:0";  // port 0: any free one
   bool allow_insecure_listen = false;

@@ -78,7 +78,9 @@ absl::StatusOr<PromptTokens> TokensOf(const UserRequest& request, const TextMode
     }
     RETURN_IF_ERROR(CheckMessages(*chat));
     absl::StatusOr<std::string> rendered = model.RenderChat(*chat);
-    if (!rendered.ok()) return Annotate(rendered.status(), "chat.messages");
+    // Also a bound of the template's: it is the request that goes beyond, and waiting does not
+    // help.
+    if (!rendered.ok()) return Refuse("chat.messages: ", rendered.status().message());
     prompt.text = *std::move(rendered);
     absl::StatusOr<std::vector<int32_t>> ids = model.Tokenize(prompt.text, /*special=*/false);
     if (!ids.ok()) return Annotate(ids.status(), "chat.messages, rendered");

@@ -152,6 +152,7 @@ TEST_F(PrepareTest, RefusesByFieldValueAndBound) {
   refused("chat.messages[1].role is \"god\"", [&](auto& r) { r.prompt = chat("god", "x"); });
   refused("chat.messages[1].content is not valid UTF-8",
           [&](auto& r) { r.prompt = chat("user", "\xC3"); });
+  refused("chat.messages: more than 8 bytes", [&](auto& r) { r.prompt = chat("user", "large"); });
   refused("chat.messages: the template objects", [&](auto& r) { r.prompt = chat("user", "bad"); });
 }
 

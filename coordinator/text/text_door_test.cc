@@ -191,13 +191,13 @@ TEST_F(TextDoorTest, CancelsAndAbortsByName) {
   const RequestId id = Start(request, reader);
   port_.WaitForStart();
   door_.Cancel(id);
-  EXPECT_EQ(reader.Wait().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(reader.Wait(), absl::CancelledError("cancelled"));
   request.sampling.n = 2;
   Start(request, other);
   port_.WaitForStart(1);
   EXPECT_EQ(door_.Abort("nobody"), 0);
   EXPECT_EQ(door_.Abort("mine"), 1);
-  EXPECT_EQ(other.Wait().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(other.Wait(), absl::CancelledError("aborted by its request_id, \"mine\""));
   EXPECT_EQ(door_.Abort("mine"), 0);
 }
 
