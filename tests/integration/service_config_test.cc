@@ -81,17 +81,23 @@ class StreamTest : public testing::Test {
     server_ = *std::move(started);
     call_ = std::thread([this] {
       auto stub = v1::Generation::NewStub(Dial(server_->address()));
-      grpc::ClientContext context;
       v1::GenerateRequest request;
       request.mutable_token_ids()->add_ids(5);
-      auto reader = stub->GenerateStream(&context, request);
+      auto reader = stub->GenerateStream(&context_, request);
       for (v1::GenerateResponse response; reader->Read(&response);) ++messages_;
       status_ = FromGrpcStatus(reader->Finish());
+      ended_.Change([](bool& ended) { ended = true; });
     });
   }
   void TearDown() override {
-    if (call_.joinable()) call_.join();
     door_.Stop();
+    server_.reset();
+  }
+  // Also a call that was sent again although it should not: it has nobody to end it.
+  void WaitForEnd() {
+    EXPECT_TRUE(ended_.WaitFor([](bool ended) { return ended; }));
+    context_.TryCancel();
+    call_.join();
   }
   void End(size_t attempt, absl::Status status) {
     port_.End(port_.WaitForStart(attempt), std::move(status));
@@ -103,7 +109,9 @@ class StreamTest : public testing::Test {
   TextDoor door_{{}, TokensOnly("tiny"), &port_, [this] { return ++last_id_; }};
   GenerationGrpcService service_{&door_, [] { return FleetListing(); }};
   std::unique_ptr<RpcServer> server_;
+  grpc::ClientContext context_;
   std::thread call_;
+  Watched<bool> ended_;
   int messages_ = 0;
   absl::Status status_;
 };
@@ -114,7 +122,7 @@ TEST_F(StreamTest, IsSentAgainWhileNothingHasCome) {
   const RequestId id = port_.WaitForStart(2);
   port_.Deliver(id, LastDelta(7, FinishReason::kLength, {1, 1}));
   port_.End(id, absl::OkStatus());
-  call_.join();
+  WaitForEnd();
   EXPECT_TRUE(status_.ok()) << status_;
   EXPECT_EQ(messages_, 1);
   EXPECT_EQ(attempts(), 3u);
@@ -124,7 +132,7 @@ TEST_F(StreamTest, IsNotSentAgainAfterItsFirstMessage) {
   const RequestId id = port_.WaitForStart();
   port_.Deliver(id, TokenDelta(7));
   port_.End(id, TryAgainLater("a worker was lost"));
-  call_.join();
+  WaitForEnd();
   EXPECT_EQ(status_.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(status_.message(), "a worker was lost");
   EXPECT_TRUE(RetryAfter(status_).has_value()) << "the client is to resume it";
@@ -134,14 +142,14 @@ TEST_F(StreamTest, IsNotSentAgainAfterItsFirstMessage) {
 
 TEST_F(StreamTest, IsNotSentAgainWhenItIsRefused) {
   End(0, absl::InvalidArgumentError("temperature is -1"));
-  call_.join();
+  WaitForEnd();
   EXPECT_EQ(status_.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(attempts(), 1u);
 }
 
 TEST_F(StreamTest, IsGivenUpAfterAllAttempts) {
   for (size_t attempt = 0; attempt < 4; ++attempt) End(attempt, TryAgainLater("still not"));
-  call_.join();
+  WaitForEnd();
   EXPECT_EQ(status_.code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(status_.message(), "still not");
   EXPECT_EQ(attempts(), 4u);
