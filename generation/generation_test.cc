@@ -39,14 +39,39 @@ TEST(ValidateRequest, NamesTheFieldTheValueAndTheBound) {
   refused([](auto& r) { r.stop = {"x", ""}; }, "stop[1] has 0 bytes; from 1 to 256");
   refused([](auto& r) { r.stop = {std::string(257, 'x')}; }, "stop[0] has 257 bytes");
   refused([](auto& r) { r.resumed.assign(29, 1); },
-          "resume.token_ids has 29 tokens; max_tokens is 29");
+          "resume.token_ids has 29 tokens; it has fewer than max_tokens, 29");
   refused([](auto& r) { r.resumed = {1, 100}; }, "resume.token_ids[1] is 100");
   refused(
       [](auto& r) {
         r.max_tokens = 0;
         r.resumed.assign(29, 1);
       },
-      "the prompt has 3 tokens and max_tokens is 30: together 33");
+      "the prompt has 3 tokens and resume.token_ids 29: with one more together 33; the context");
+  refused(
+      [](auto& r) {
+        r.max_tokens = 0;
+        r.prompt.assign(32, 1);
+      },
+      "the prompt has 32 tokens: with one more together 33; the context holds 32");
+  refused(
+      [](auto& r) {
+        r.max_tokens = 0;
+        r.min_tokens = 30;
+      },
+      "min_tokens is 30; it goes from 0 to max_tokens, 29 (not set)");
+  refused(
+      [](auto& r) {
+        r.max_tokens = 0;
+        r.default_max_tokens = 5;
+        r.min_tokens = 6;
+      },
+      "min_tokens is 6; it goes from 0 to max_tokens, 5 (not set)");
+  refused(
+      [](auto& r) {
+        r.max_tokens = 0;
+        r.min_tokens = -1;
+      },
+      "min_tokens is -1; it is at least 0");
   refused([](auto& r) { r.max_tokens = 30; }, "together 33; the context holds 32");
   refused([](auto& r) { r.max_tokens = INT32_MAX; }, "the context holds 32");
   refused([](auto& r) { r.top_logprobs = 101; }, "top_logprobs is 101; it goes from 0 to 100");

@@ -14,8 +14,11 @@ absl::Status Refuse(const Parts&... parts) {
 }
 
 absl::Status ValidateStopping(const GenerateRequest& request) {
-  const bool bounded = request.max_tokens > 0;
-  if (request.min_tokens < 0 || (bounded && request.min_tokens > request.max_tokens)) {
+  if (request.max_tokens == 0 && request.min_tokens < 0) {
+    return Refuse("min_tokens is ", request.min_tokens, "; it is at least 0");
+  }
+  if (request.max_tokens > 0 &&
+      (request.min_tokens < 0 || request.min_tokens > request.max_tokens)) {
     return Refuse("min_tokens is ", request.min_tokens, "; it goes from 0 to max_tokens, ",
                   request.max_tokens);
   }
@@ -33,6 +36,33 @@ absl::Status ValidateStopping(const GenerateRequest& request) {
                   kMaxStopTokenIds);
   }
   return absl::OkStatus();
+}
+
+// Prompt and output fit the context: all of the output, or where max_tokens is not said, one token
+// more than there is.
+absl::Status CheckContext(const GenerateRequest& request, const RequestLimits& limits) {
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  const auto resumed = static_cast<int64_t>(request.resumed.size());
+  if (request.max_tokens > 0) {
+    const int64_t together = prompt + request.max_tokens;
+    if (together > limits.max_context) {
+      return Refuse("the prompt has ", prompt, " tokens and max_tokens is ", request.max_tokens,
+                    ": together ", together, "; the context holds ", limits.max_context);
+    }
+    if (resumed < request.max_tokens) return absl::OkStatus();
+    return Refuse("resume.token_ids has ", resumed, " tokens; it has fewer than max_tokens, ",
+                  request.max_tokens);
+  }
+  if (prompt + resumed + 1 > limits.max_context) {
+    return Refuse("the prompt has ", prompt, " tokens", resumed > 0 ? " and resume.token_ids " : "",
+                  resumed > 0 ? absl::StrCat(resumed) : "", ": with one more together ",
+                  prompt + resumed + 1, "; the context holds ", limits.max_context);
+  }
+  int64_t most = limits.max_context - prompt;
+  if (request.default_max_tokens > 0) most = std::min<int64_t>(most, request.default_max_tokens);
+  if (request.min_tokens <= most) return absl::OkStatus();
+  return Refuse("min_tokens is ", request.min_tokens, "; it goes from 0 to max_tokens, ", most,
+                " (not set)");
 }
 
 // Masked until min_tokens are made, they must leave something to choose.
@@ -98,17 +128,7 @@ absl::Status ValidateShape(const GenerateRequest& request) {
 
 absl::Status ValidateRequest(const GenerateRequest& request, const RequestLimits& limits) {
   RETURN_IF_ERROR(ValidateShape(request));
-  // Where max_tokens is not said there must be room for one token.
-  const int64_t prompt = static_cast<int64_t>(request.prompt.size());
-  const int64_t resumed = static_cast<int64_t>(request.resumed.size());
-  const int64_t output = request.max_tokens > 0 ? request.max_tokens : resumed + 1;
-  if (prompt + output > limits.max_context) {
-    return Refuse("the prompt has ", prompt, " tokens and max_tokens is ", output, ": together ",
-                  prompt + output, "; the context holds ", limits.max_context);
-  }
-  if (request.max_tokens > 0 && resumed >= request.max_tokens) {
-    return Refuse("resume.token_ids has ", resumed, " tokens; max_tokens is ", request.max_tokens);
-  }
+  RETURN_IF_ERROR(CheckContext(request, limits));
   if (request.top_logprobs > limits.vocabulary) {
     return Refuse("top_logprobs is ", request.top_logprobs, "; it goes from 0 to ",
                   limits.vocabulary);

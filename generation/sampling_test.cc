@@ -61,9 +61,13 @@ TEST(ValidateSampling, NamesTheFieldTheValueAndTheBound) {
       [](auto& p) {
         p.logit_bias = {{3, 1}, {20000, 1}};
       },
-      "logit_bias[1] has id 20000; ids go");
-  refused([](auto& p) { p.logit_bias = {{-1, 1}}; }, "logit_bias[0] has id -1");
-  refused([](auto& p) { p.logit_bias = {{3, 1}, {3, 2}}; }, "logit_bias has id 3 more than once");
+      "logit_bias has id 20000; ids go from 0 to 19999");
+  refused([](auto& p) { p.logit_bias = {{-1, 1}}; }, "logit_bias has id -1");
+  refused(
+      [](auto& p) {
+        p.logit_bias = {{3, 1}, {3, 2}};
+      },
+      "logit_bias has id 3 more than once; each is there once at most");
   refused([](auto& p) { p.logit_bias = {{3, 1}, {2, 2}}; }, "has id 2 after id 3; ids ascend");
   refused(
       [](auto& p) {
@@ -71,15 +75,20 @@ TEST(ValidateSampling, NamesTheFieldTheValueAndTheBound) {
       },
       "logit_bias of id 3 is 101; it goes from -100");
   refused([](auto& p) { p.logit_bias.resize(1025); }, "logit_bias has 1025 entries; at most 1024");
-  refused([](auto& p) { p.allowed_token_ids.emplace(); }, "allowed_token_ids is empty");
-  refused([](auto& p) { p.allowed_token_ids = {5, 20000}; }, "allowed_token_ids[1] has id 20000");
-  refused(
-      [](auto& p) {
-        p.allowed_token_ids = {5, 5};
-      },
-      "allowed_token_ids has id 5 more than once");
-  refused([](auto& p) { p.allowed_token_ids.emplace(16385); },
-          "allowed_token_ids has 16385 entries");
+  refused([](auto& p) { p.allowed_token_ids.emplace(); }, "allowed_tokens is empty");
+  refused([](auto& p) { p.allowed_token_ids = {5, 20000}; }, "allowed_tokens has id 20000");
+  refused([](auto& p) { p.allowed_token_ids = {5, 5}; }, "allowed_tokens has id 5 more than once");
+  refused([](auto& p) { p.allowed_token_ids.emplace(16385); }, "allowed_tokens has 16385 entries");
+}
+
+TEST(ValidateSampling, AValueJustBeyondABoundDoesNotReadAsTheBound) {
+  ExpectRefused(Validated([](auto& p) { p.temperature = std::nextafter(100.f, 101.f); }),
+                "temperature is 100.00001; it goes from 0 to 100");
+  ExpectRefused(Validated([](auto& p) { p.top_p = std::nextafter(1.f, 2.f); }),
+                "top_p is 1.0000001;");
+  ExpectRefused(Validated([](auto& p) { p.repetition_penalty = std::nextafter(0.01f, 0.f); }),
+                "repetition_penalty is 0.009999999; it goes from 0.01 to 100");
+  ExpectRefused(Validated([](auto& p) { p.min_p = -NAN; }), "min_p is nan;");
 }
 
 TEST(ValidateSampling, TakesNoNumberThatIsNone) {

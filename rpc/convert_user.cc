@@ -63,8 +63,8 @@ absl::Status ReadSampling(const v1::Sampling& proto, UserSampling& sampling) {
   read(proto.has_n(), proto.n(), sampling.n);
   for (const v1::LogitBias& entry : proto.logit_bias()) {
     if (!entry.has_id() || !entry.has_bias()) {
-      return Refuse("sampling.logit_bias[", sampling.logit_bias.size(),
-                    "] lacks its id or its bias");
+      return Refuse("logit_bias[", sampling.logit_bias.size(), "].", entry.has_id() ? "bias" : "id",
+                    " is not set; each entry has both");
     }
     sampling.logit_bias.push_back({entry.id(), entry.bias()});
   }

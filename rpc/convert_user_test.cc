@@ -86,7 +86,8 @@ TEST(ConvertUser, ABadRequestIsRefusedByTheNameOfItsField) {
        },
        "chat.messages has 4097"},
       {[](auto& r) { r.set_request_id(std::string(129, 'x')); }, "request_id has 129 bytes"},
-      {[](auto& r) { r.mutable_sampling()->add_logit_bias()->set_id(1); }, "logit_bias[2] lacks"},
+      {[](auto& r) { r.mutable_sampling()->add_logit_bias()->set_id(1); },
+       "logit_bias[2].bias is not set"},
   };
   for (const auto& [spoil, named] : cases) {
     v1::GenerateRequest proto = ToProto(Everything());

@@ -5,20 +5,31 @@
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/support/byte_buffer.h>
 
+#include <string>
+#include <vector>
+
 #include "absl/status/status.h"
 #include "common/check.h"
+#include "rpc/unreadable.h"
 
 namespace expertmesh {
 
-// Errors  INVALID_ARGUMENT: the bytes are no such message, or a text in it is not valid UTF-8.
+// Errors  INVALID_ARGUMENT: the bytes are no such message, or a text in it is not valid UTF-8; the
+//         field is named.
 template <typename Message>
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes, Message* message) {
   grpc::ByteBuffer copy = bytes;  // shares the slices; reading needs one that may be changed
   if (grpc::SerializationTraits<Message>::Deserialize(&copy, message).ok()) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      "the request cannot be read: it is cut short, or a text in it is not valid UTF-8");
+  std::vector<grpc::Slice> slices;
+  std::string text;
+  if (bytes.Dump(&slices).ok()) {
+    for (const grpc::Slice& slice : slices) {
+      text.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+    }
+  }
+  return absl::InvalidArgumentError(WhyUnreadable(text, *Message::descriptor()));
 }
 
 template <typename Message>

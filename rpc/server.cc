@@ -2,6 +2,7 @@
 
 #include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
@@ -12,12 +13,12 @@
 #include "common/status.h"
 #include "grpc/health/v1/health.pb.h"
 #include "rpc/address.h"
+#include "rpc/status.h"
 
 namespace expertmesh {
 namespace {
 
 constexpr int kReflectionThreads = 4;  // reflection is a synchronous service: bound its threads
-constexpr int kMaxStreamsPerConnection = 8192;
 constexpr std::chrono::milliseconds kCancelAgain{50};
 
 // Both register themselves with every server built afterwards.
@@ -62,8 +63,23 @@ void Configure(const RpcServerOptions& options, grpc::ServerBuilder& builder) {
 
 }  // namespace
 
-RpcServer::RpcServer(std::unique_ptr<grpc::Server> server, std::string address)
-    : server_(std::move(server)), address_(std::move(address)) {}
+// What nobody serves, with a word: gRPC's own answer has none.
+class RpcServer::UnknownMethods final : public grpc::CallbackGenericService {
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override {
+    class Refusal final : public grpc::ServerGenericBidiReactor {
+      void OnDone() override { delete this; }
+    };
+    auto* refusal = new Refusal;
+    refusal->Finish(ToGrpcStatus(absl::UnimplementedError(absl::StrCat(
+        "method is ", context->method(), "; it is not served here, reflection lists what is"))));
+    return refusal;
+  }
+};
+
+RpcServer::RpcServer(std::unique_ptr<UnknownMethods> unknown, std::unique_ptr<grpc::Server> server,
+                     std::string address)
+    : unknown_(std::move(unknown)), server_(std::move(server)), address_(std::move(address)) {}
 
 RpcServer::~RpcServer() { Stop(Duration::zero()); }
 
@@ -77,13 +93,16 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
   int port = 0;
   builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
   for (grpc::Service* service : services) builder.RegisterService(service);
+  auto unknown = std::make_unique<UnknownMethods>();
+  builder.RegisterCallbackGenericService(unknown.get());
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr || (port == 0 && !address.is_unix)) {
     return absl::UnavailableError(absl::StrCat("cannot listen on ", options.listen,
                                                ": it is taken, or not an address of this machine"));
   }
   if (!address.is_unix) address.port = port;
-  return std::unique_ptr<RpcServer>(new RpcServer(std::move(server), ToString(address)));
+  return std::unique_ptr<RpcServer>(
+      new RpcServer(std::move(unknown), std::move(server), ToString(address)));
 }
 
 void RpcServer::SetServing(absl::string_view service, bool serving) {

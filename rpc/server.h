@@ -1,7 +1,8 @@
 // server.h: the one way a program of ours serves gRPC.
 //
 // With every server: the standard health service (grpc.health.v1), reflection, bounds on message
-// sizes, keepalive that stands long silent calls, and the listening rule of address.h.
+// sizes, keepalive that stands long silent calls, the listening rule of address.h, and a word to
+// whoever calls a method that is not served.
 #pragma once
 
 #include <grpcpp/server.h>
@@ -21,6 +22,9 @@
 #include "rpc/channel.h"
 
 namespace expertmesh {
+
+// Calls that one connection may have at once; its further ones wait in the client.
+inline constexpr int kMaxStreamsPerConnection = 8192;
 
 struct RpcServerOptions {
   std::string listen = "127.0.0.1:0";  // port 0: any free one
@@ -62,8 +66,11 @@ class RpcServer {
   void Stop(Duration grace);
 
  private:
-  RpcServer(std::unique_ptr<grpc::Server> server, std::string address);
+  class UnknownMethods;
+  RpcServer(std::unique_ptr<UnknownMethods> unknown, std::unique_ptr<grpc::Server> server,
+            std::string address);
 
+  std::unique_ptr<UnknownMethods> unknown_;  // outlives the server
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
   bool stopped_ = false;

@@ -185,6 +185,25 @@ TEST(RpcServer, ReflectionListsAndDescribesItsServices) {
   EXPECT_THAT(health.Answer(), HasSubstr("HealthCheckResponse"));
 }
 
+TEST(RpcServer, AMethodThatNobodyServesIsNamed) {
+  SlowAdmin admin;
+  auto server = StartServer(&admin);
+  grpc::GenericStub stub(DialInsecure(server->address()));
+  for (const char* method : {"/expertmesh.v1.Admin/Reset", "/some.Service/Get"}) {
+    grpc::ClientContext context;
+    grpc::ByteBuffer request(nullptr, 0), response;
+    Watched<std::optional<grpc::Status>> ended;
+    stub.UnaryCall(&context, method, {}, &request, &response, [&](grpc::Status status) {
+      ended.Change([&](auto& value) { value = status; });
+    });
+    ASSERT_TRUE(ended.WaitFor([](const auto& value) { return value.has_value(); }));
+    EXPECT_EQ(ended.Get()->error_code(), grpc::StatusCode::UNIMPLEMENTED);
+    EXPECT_EQ(
+        ended.Get()->error_message(),
+        std::string("method is ") + method + "; it is not served here, reflection lists what is");
+  }
+}
+
 TEST(RpcServer, MessagesBeyondTheBoundAreRefused) {
   SlowAdmin admin;
   RpcServerOptions options;

@@ -153,9 +153,12 @@ void AttentionNode::Submit(RequestId id, GenerateRequest request, GenerationList
     }
   }
   StopRule rule(request, options_.limits);
-  for (int32_t token : request.resumed) {
+  for (size_t i = 0; i < request.resumed.size(); ++i) {
+    const int32_t token = request.resumed[i];
     if (rule.Accept(token, BytesOf(request, token)) == FinishReason::kNone) continue;
-    listener->OnEnd(id, absl::InvalidArgumentError("resume.token_ids ends the answer already"));
+    listener->OnEnd(id, absl::InvalidArgumentError(
+                            absl::StrCat("resume.token_ids[", i, "] is ", token,
+                                         ", which ended the answer; nothing is left to make")));
     return;
   }
   auto sequence = std::make_unique<Sequence>(

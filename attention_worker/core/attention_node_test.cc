@@ -209,6 +209,8 @@ TEST(AttentionNode, RefusesToGoOnWithAnAnswerThatHadEnded) {
   rig.Submit(1, std::move(request), client);
   ASSERT_EQ(client.ends.size(), 1u);
   EXPECT_EQ(client.ends[0].code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(client.ends[0].message(),
+            "resume.token_ids[1] is 7, which ended the answer; nothing is left to make");
 }
 
 TEST(AttentionNode, StopsAtAStopTokenAndSaysWhich) {

@@ -96,6 +96,9 @@ grpc::ServerUnaryReactor* GenerationGrpcService::Tokenize(grpc::CallbackServerCo
   return AnswerLater<v1::TokenizeRequest, v1::TokenizeResponse>(
       {context, request, response, metrics_, "Tokenize"},
       [this](const v1::TokenizeRequest& request, auto end) {
+        if (!request.has_text()) {
+          return end(absl::InvalidArgumentError("text is not set; it is what to make tokens of"));
+        }
         const bool special = !request.has_special_tokens() || request.special_tokens();
         door_->Tokenize(request.text(), special, [end](auto ids) {
           if (!ids.ok()) return end(ids.status());

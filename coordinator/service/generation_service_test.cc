@@ -140,7 +140,8 @@ TEST_F(GenerationTest, BytesThatAreNoRequestGetAReason) {
   good.set_text("xyz");
   std::string bytes = good.SerializeAsString();
   bytes[bytes.size() - 1] = '\xFF';  // no UTF-8
-  for (const std::string& bad : {bytes, std::string("\x5A\xFF")}) {
+  for (auto [bad, why] : {std::pair(bytes, "text is not valid UTF-8 at byte 2"),
+                          std::pair(std::string("\x5A\xFF"), "cut short")}) {
     for (const char* method : {"GenerateStream", "Generate", "Tokenize"}) {
       grpc::ClientContext once;
       once.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
@@ -152,9 +153,9 @@ TEST_F(GenerationTest, BytesThatAreNoRequestGetAReason) {
                         &answer, [&](grpc::Status status) { done.set_value(std::move(status)); });
       const grpc::Status status = done.get_future().get();
       // The bytes of a prompt's text are another field of TokenizeRequest: unknown, and legal.
-      if (status.ok() && std::string(method) == "Tokenize") continue;
+      if (bad == bytes && std::string(method) == "Tokenize") continue;
       EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << method;
-      EXPECT_THAT(status.error_message(), HasSubstr("cannot be read")) << method;
+      EXPECT_THAT(status.error_message(), HasSubstr(why)) << method;
     }
   }
 }
@@ -174,6 +175,12 @@ TEST_F(GenerationTest, TokenizesAndDetokenizes) {
   v1::DetokenizeResponse again;
   ASSERT_TRUE(stub->Detokenize(&third, back, &again).ok());
   EXPECT_EQ(again.text(), "hi");
+  grpc::ClientContext fourth, fifth;
+  const grpc::Status unset = stub->Tokenize(&fourth, {}, &ids);
+  EXPECT_EQ(unset.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(unset.error_message(), HasSubstr("text is not set"));
+  text.set_text("");
+  EXPECT_TRUE(stub->Tokenize(&fifth, text, &ids).ok()) << "an empty text is one";
 }
 
 TEST_F(GenerationTest, AbortsByName) {

@@ -77,8 +77,14 @@ absl::StatusOr<PromptTokens> TokensOf(const UserRequest& request, const TextMode
           absl::StrCat("chat needs a chat template, and model ", model.name(), " has none"));
     }
     RETURN_IF_ERROR(CheckMessages(*chat));
-    ASSIGN_OR_RETURN(prompt.text, model.RenderChat(*chat));
-    ASSIGN_OR_RETURN(prompt.ids, model.Tokenize(prompt.text, /*special=*/false));
+    absl::StatusOr<std::string> rendered = model.RenderChat(*chat);
+    // Also a bound of the template's: it is the request that goes beyond, and waiting does not
+    // help.
+    if (!rendered.ok()) return Refuse("chat.messages: ", rendered.status().message());
+    prompt.text = *std::move(rendered);
+    absl::StatusOr<std::vector<int32_t>> ids = model.Tokenize(prompt.text, /*special=*/false);
+    if (!ids.ok()) return Annotate(ids.status(), "chat.messages, rendered");
+    prompt.ids = *std::move(ids);
   } else {
     return Refuse("prompt is not set; it is one of token_ids, text and chat");
   }

@@ -135,15 +135,15 @@ TEST_F(PrepareTest, RefusesByFieldValueAndBound) {
   refused("top_p is 0", [](auto& r) { r.sampling.top_p = 0; });
   refused("stop[0] has 0 bytes", [](auto& r) { r.stop = {""}; });
   refused("stop[0] is not valid UTF-8", [](auto& r) { r.stop = {"\xFF"}; });
-  refused("logit_bias[0] has id 300", [](auto& r) { r.sampling.logit_bias = {{300, 1}}; });
-  refused("allowed_token_ids is empty",
+  refused("logit_bias has id 300", [](auto& r) { r.sampling.logit_bias = {{300, 1}}; });
+  refused("allowed_tokens is empty",
           [](auto& r) { r.sampling.allowed_token_ids = std::vector<int32_t>(); });
   refused("resume.choice is 1", [](auto& r) { r.resume = ResumePoint{{}, 1}; });
   refused("seed is not set", [](auto& r) {
     r.sampling.temperature = 1;
     r.resume = ResumePoint{{5}, 0};
   });
-  refused("resume.token_ids has 5 tokens; max_tokens is 5", [](auto& r) {
+  refused("resume.token_ids has 5 tokens; it has fewer than max_tokens, 5", [](auto& r) {
     r.resume = ResumePoint{{5, 5, 5, 5, 5}, 0};
   });
   const auto chat = [](const char* role, const char* content) {
@@ -152,7 +152,8 @@ TEST_F(PrepareTest, RefusesByFieldValueAndBound) {
   refused("chat.messages[1].role is \"god\"", [&](auto& r) { r.prompt = chat("god", "x"); });
   refused("chat.messages[1].content is not valid UTF-8",
           [&](auto& r) { r.prompt = chat("user", "\xC3"); });
-  refused("the template objects", [&](auto& r) { r.prompt = chat("user", "bad"); });
+  refused("chat.messages: more than 8 bytes", [&](auto& r) { r.prompt = chat("user", "large"); });
+  refused("chat.messages: the template objects", [&](auto& r) { r.prompt = chat("user", "bad"); });
 }
 
 TEST_F(PrepareTest, SaysWhatIsMissingWhereThereIsNoTokenizer) {

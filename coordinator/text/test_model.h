@@ -30,6 +30,7 @@ class ByteModel final : public TextModel {
     std::string out;
     for (const ChatTurn& message : prompt.messages) {
       if (message.content == "bad") return absl::InvalidArgumentError("the template objects");
+      if (message.content == "large") return absl::ResourceExhaustedError("more than 8 bytes");
       absl::StrAppend(&out, message.role, ":", message.content, ";");
     }
     return out + (prompt.add_generation_prompt ? "assistant:" : "");

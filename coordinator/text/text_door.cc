@@ -5,6 +5,7 @@
 #include <random>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "common/mutex.h"
 #include "common/status.h"
@@ -70,6 +71,7 @@ struct TextDoor::Impl {
   struct Named {
     std::string name;  // may be empty
     bool cancelled = false;
+    bool aborted = false;
   };
   std::multimap<std::string, RequestId> by_name ABSL_GUARDED_BY(mutex);
   std::map<RequestId, Named> names ABSL_GUARDED_BY(mutex);  // of all that run or wait
@@ -88,7 +90,7 @@ struct TextDoor::Impl {
   absl::Status Name(RequestId id, const std::string& name);
   absl::Status MayBegin(RequestId id, const UserRequest& request);
   absl::Status PostAside(RequestId turn, TaskLoop::Task work);
-  void Unname(RequestId id);
+  Named Unname(RequestId id);
 };
 
 // ---- on the request's text thread
@@ -153,7 +155,11 @@ void TextDoor::Impl::Cancel(RequestId id) {
 
 void TextDoor::Impl::Tell(RequestId id, Running& running, absl::Status status) {
   if (running.listener == nullptr) return;
-  Unname(id);
+  const Named named = Unname(id);
+  if (named.aborted && absl::IsCancelled(status)) {
+    status = absl::CancelledError(
+        absl::StrCat("aborted by its request_id, \"", absl::CHexEscape(named.name), "\""));
+  }
   std::exchange(running.listener, nullptr)->OnEnd(id, std::move(status));
 }
 
@@ -206,16 +212,17 @@ absl::Status TextDoor::Impl::Name(RequestId id, const std::string& name) {
   return absl::OkStatus();
 }
 
-void TextDoor::Impl::Unname(RequestId id) {
+TextDoor::Impl::Named TextDoor::Impl::Unname(RequestId id) {
   MutexLock lock(mutex);
   auto named = names.extract(id);
-  if (named.empty()) return;
+  if (named.empty()) return {};
   const auto [begin, end] = by_name.equal_range(named.mapped().name);
   for (auto it = begin; it != end; ++it) {
     if (it->second != id) continue;
     by_name.erase(it);
-    return;
+    break;
   }
+  return std::move(named.mapped());
 }
 
 // ---- from outside
@@ -267,7 +274,10 @@ int TextDoor::Abort(const std::string& request_id) {
   {
     MutexLock lock(impl_->mutex);
     const auto [begin, end] = impl_->by_name.equal_range(request_id);
-    for (auto it = begin; it != end; ++it) ids.push_back(it->second);
+    for (auto it = begin; it != end; ++it) {
+      ids.push_back(it->second);
+      impl_->names.at(it->second).aborted = true;
+    }
   }
   for (RequestId id : ids) Cancel(id);
   return static_cast<int>(ids.size());
@@ -289,6 +299,10 @@ void TextDoor::Detokenize(std::vector<int32_t> ids, bool special,
   Impl* impl = impl_.get();
   auto work = [impl, ids = std::move(ids), special, done](Time) {
     absl::Status may = NeedText(*impl->model, "text");
+    if (may.ok() && ids.size() > kMaxDetokenizeIds) {
+      may = absl::InvalidArgumentError(
+          absl::StrCat("token_ids has ", ids.size(), " entries; at most ", kMaxDetokenizeIds));
+    }
     if (may.ok()) may = ValidateIds("token_ids", ids, impl->model->vocabulary());
     if (!may.ok()) return done(may);
     done(TextOf(*impl->model, ids, special));

@@ -22,6 +22,9 @@ struct TextDoorOptions {
   int max_running = 4096;  // requests that run or wait; more are refused
 };
 
+// Ids that Detokenize takes: as many as the largest context has.
+inline constexpr size_t kMaxDetokenizeIds = kMostContext;
+
 // Threads  any. Must outlive the port's last event: stop the port first, then this. Listeners are
 // called on the text threads.
 class TextDoor final : public UserPort {

@@ -191,13 +191,13 @@ TEST_F(TextDoorTest, CancelsAndAbortsByName) {
   const RequestId id = Start(request, reader);
   port_.WaitForStart();
   door_.Cancel(id);
-  EXPECT_EQ(reader.Wait().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(reader.Wait(), absl::CancelledError("cancelled"));
   request.sampling.n = 2;
   Start(request, other);
   port_.WaitForStart(1);
   EXPECT_EQ(door_.Abort("nobody"), 0);
   EXPECT_EQ(door_.Abort("mine"), 1);
-  EXPECT_EQ(other.Wait().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(other.Wait(), absl::CancelledError("aborted by its request_id, \"mine\""));
   EXPECT_EQ(door_.Abort("mine"), 0);
 }
 
@@ -260,6 +260,9 @@ TEST_F(TextDoorTest, TokenizesAndDetokenizes) {
   EXPECT_EQ(*text({256, 'h', 0xFF}, false), "h\xEF\xBF\xBD");
   EXPECT_EQ(*text({256, 'h'}, true), "<s>h");
   EXPECT_EQ(text({300}, true).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(text(std::vector<int32_t>(kMaxDetokenizeIds, 'h'), true)->size(), kMaxDetokenizeIds);
+  EXPECT_EQ(text(std::vector<int32_t>(kMaxDetokenizeIds + 1, 'h'), true).status().message(),
+            "token_ids has 1048577 entries; at most 1048576");
 }
 
 TEST_F(TextDoorTest, StopEndsWhatIsLeftAndRefusesTheRest) {
