@@ -42,7 +42,12 @@ void ParseHostile(absl::string_view head, uint64_t file_bytes) {
     CHECK(entry.offset == end, "data neither overlap nor leave a gap");
     CHECK(entry.bytes <= file_bytes - end, "data lie within the file");
     end += entry.bytes;
-    for (int64_t size : entry.shape) CHECK(size >= 0, "no dimension is negative");
+    bool empty = false;
+    for (int64_t size : entry.shape) {
+      CHECK(size >= 0, "no dimension is negative");
+      empty = empty || size == 0;
+    }
+    CHECK((entry.bytes == 0) == empty, "only an empty tensor has no data");
   }
   CHECK(end == file_bytes, "data fill the file");
 }
