@@ -31,9 +31,9 @@ std::string ByteTokens() {
   int id = 0;
   for (int byte = 0; byte < 0xF5; ++byte) {
     if (byte == 0xC0 || byte == 0xC1) continue;  // UTF-8 has no such bytes
-    std::string spelling = SpellingOfByte(static_cast<unsigned char>(byte));
-    if (spelling == "\"" || spelling == "\\") spelling.insert(0, "\\");
-    absl::StrAppend(&tokens, id == 0 ? "" : ",", "\"", spelling, "\":", id);
+    const std::string spelling = SpellingOfByte(static_cast<unsigned char>(byte));
+    const absl::string_view escape = byte == '"' || byte == '\\' ? "\\" : "";
+    absl::StrAppend(&tokens, id == 0 ? "" : ",", "\"", escape, spelling, "\":", id);
     ++id;
   }
   return tokens;
