@@ -15,9 +15,13 @@ add_compile_options(-Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initi
 # Never contract a*b+c behind our back: the arithmetic of a compute class is written out (kernels/).
 add_compile_options(-ffp-contract=off -fno-fast-math)
 
-set(EXPERTMESH_SANITIZER "" CACHE STRING "address (with undefined behaviour), thread, or empty")
+set(EXPERTMESH_SANITIZER "" CACHE STRING "address (with undefined behaviour), thread, fuzzer (address with libFuzzer's eyes), or empty")
 if(EXPERTMESH_SANITIZER STREQUAL "address")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1 -g1)
+  add_link_options(-fsanitize=address,undefined)
+elseif(EXPERTMESH_SANITIZER STREQUAL "fuzzer")  # clang alone has it
+  add_compile_options(-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+    -fno-omit-frame-pointer -O1 -g1)
   add_link_options(-fsanitize=address,undefined)
 elseif(EXPERTMESH_SANITIZER STREQUAL "thread")
   add_compile_options(-fsanitize=thread -O1 -g1)

@@ -92,11 +92,13 @@ absl::Status ValidateSampling(const SamplingParams& params, int32_t vocabulary) 
 }
 
 void SortIds(SamplingParams& params) {
-  std::stable_sort(params.logit_bias.begin(), params.logit_bias.end(),
-                   [](const LogitBias& a, const LogitBias& b) { return a.id < b.id; });
-  if (params.allowed_token_ids.has_value()) {
-    std::sort(params.allowed_token_ids->begin(), params.allowed_token_ids->end());
+  if (params.logit_bias.size() <= kMaxLogitBiases) {
+    std::stable_sort(params.logit_bias.begin(), params.logit_bias.end(),
+                     [](const LogitBias& a, const LogitBias& b) { return a.id < b.id; });
   }
+  if (!params.allowed_token_ids.has_value()) return;
+  std::vector<int32_t>& allowed = *params.allowed_token_ids;
+  if (allowed.size() <= kMaxAllowedTokenIds) std::sort(allowed.begin(), allowed.end());
 }
 
 }  // namespace expertmesh

@@ -47,7 +47,8 @@ inline constexpr int32_t kMaxAllowedTokenIds = 16384;
 // OK, or INVALID_ARGUMENT with the field, the value and the bound. Ids are below `vocabulary`.
 absl::Status ValidateSampling(const SamplingParams& params, int32_t vocabulary);
 
-// Puts logit_bias and allowed_token_ids into the order that is asked for above.
+// Puts logit_bias and allowed_token_ids into the order that is asked for above; one that has too
+// many entries stays as it is, to be refused.
 void SortIds(SamplingParams& params);
 
 }  // namespace expertmesh

@@ -1,5 +1,6 @@
 #include "rpc/server.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/generic/async_generic_service.h>
@@ -24,6 +25,9 @@ constexpr std::chrono::milliseconds kCancelAgain{50};
 // Both register themselves with every server built afterwards.
 void EnableHealthAndReflection() {
   static const bool done = [] {
+    // Bad bytes are refused with a reason; protobuf's own lines about them would let anybody fill
+    // the log.
+    google::protobuf::SetLogHandler(nullptr);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     // Links the health protocol's description in, so that reflection can tell it.

@@ -37,11 +37,18 @@ CharSet::CharSet(CharRanges ranges) {
   auto range = ranges.begin();
   for (char32_t number = 0; number < page_of_.size(); ++number) {
     const char32_t begin = number << kPageBits;
+    const char32_t last = begin + (1u << kPageBits) - 1;
     Page page = {};
-    for (char32_t i = 0; i < (1u << kPageBits); ++i) {
-      while (range != ranges.end() && range->last < begin + i) ++range;
-      if (range == ranges.end()) break;
-      if (range->first <= begin + i) page[i >> 6] |= uint64_t{1} << (i & 63);
+    while (range != ranges.end() && range->last < begin) ++range;
+    for (auto part = range; part != ranges.end() && part->first <= last; ++part) {
+      for (char32_t i = std::max(part->first, begin); i <= std::min(part->last, last); ++i) {
+        page[i >> 6 & 3] |= uint64_t{1} << (i & 63);
+      }
+    }
+    const bool repeats = number > 0 && page == pages_[page_of_[number - 1]];
+    if (repeats) {  // as most do: long ranges, and nothing between them
+      page_of_[number] = page_of_[number - 1];
+      continue;
     }
     const auto [entry, is_new] = known.try_emplace(page, static_cast<uint16_t>(pages_.size()));
     if (is_new) pages_.push_back(page);

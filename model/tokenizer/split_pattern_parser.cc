@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -196,15 +195,11 @@ class SplitPatternParser {
       return Refuse("expected {X}, with X a major category");
     }
     const char major = text_[at_ + 1];
-    auto known = categories_.find(major);
-    if (known == categories_.end()) {
-      absl::StatusOr<CharRanges> ranges = CategoryRanges(major);
-      if (absl::IsInvalidArgument(ranges.status())) return Refuse(ranges.status().message());
-      if (!ranges.ok()) return ranges.status();
-      known = categories_.emplace(major, *std::move(ranges)).first;
-    }
+    absl::StatusOr<CharRanges> ranges = CategoryRanges(major);
+    if (absl::IsInvalidArgument(ranges.status())) return Refuse(ranges.status().message());
+    if (!ranges.ok()) return ranges;
     at_ += 3;
-    return negated ? Complement(known->second) : known->second;
+    return negated ? Complement(*ranges) : ranges;
   }
 
   absl::StatusOr<int> Add(CharRanges ranges) {
@@ -237,7 +232,6 @@ class SplitPatternParser {
   const absl::string_view text_;
   size_t at_ = 0;
   int items_ = 0;
-  std::map<char, CharRanges> categories_;
   SplitPattern result_;
 };
 

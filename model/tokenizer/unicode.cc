@@ -6,15 +6,13 @@
 #include <memory>
 #include <string>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 #include "common/utf8.h"
+#include "model/json_fields.h"
 
 namespace expertmesh {
 namespace {
-
-constexpr char kMajors[] = "LMNPSZ";
 
 absl::Status Pcre2Failure(absl::string_view pattern, int code) {
   PCRE2_UCHAR text[128] = "";
@@ -63,19 +61,42 @@ absl::StatusOr<CharRanges> Runs(const std::string& pattern, const std::string& a
   return runs;
 }
 
-}  // namespace
-
-absl::StatusOr<CharRanges> CategoryRanges(char major) {
-  if (major == '\0' || !absl::StrContains(kMajors, absl::string_view(&major, 1))) {
-    return absl::InvalidArgumentError(absl::StrCat("found category ", absl::string_view(&major, 1),
-                                                   ", expected one of ", kMajors));
-  }
+absl::StatusOr<CharRanges> FindCategory(char major) {
   ASSIGN_OR_RETURN(CharRanges ranges,
                    Runs(absl::StrCat("\\p{", absl::string_view(&major, 1), "}+"), AllCharacters()));
   for (const UnicodeAddition& addition : UnicodeAdditions()) {
     if (addition.major == major) ranges.push_back({addition.first, addition.last});
   }
   return Normalized(std::move(ranges));
+}
+
+// Found once in a process: it takes a walk over all characters.
+template <char kMajor>
+const absl::StatusOr<CharRanges>& Category() {
+  static const auto& ranges = *new absl::StatusOr<CharRanges>(FindCategory(kMajor));
+  return ranges;
+}
+
+}  // namespace
+
+absl::StatusOr<CharRanges> CategoryRanges(char major) {
+  switch (major) {
+    case 'L':
+      return Category<'L'>();
+    case 'M':
+      return Category<'M'>();
+    case 'N':
+      return Category<'N'>();
+    case 'P':
+      return Category<'P'>();
+    case 'S':
+      return Category<'S'>();
+    case 'Z':
+      return Category<'Z'>();
+    default:
+      return absl::InvalidArgumentError(absl::StrCat(
+          "found category ", Quote(absl::string_view(&major, 1)), ", expected one of LMNPSZ"));
+  }
 }
 
 const CharRanges& WhiteSpaceRanges() {
