@@ -35,8 +35,8 @@ class Tokenizer {
   static absl::StatusOr<std::unique_ptr<Tokenizer>> Parse(
       absl::string_view tokenizer, std::optional<absl::string_view> tokenizer_config);
 
-  // The ids of a text, BOS before and EOS after it where the checkpoint wants them, also if the text
-  // begins with BOS itself. Added tokens in the text become their ids. An empty text is legal.
+  // The ids of a text, BOS before and EOS after it where the checkpoint wants them, also if the
+  // text begins with BOS itself. Added tokens in the text become their ids. An empty text is legal.
   // Errors  INVALID_ARGUMENT: more than kTextBytesMax bytes, or the byte at which text is not
   //         UTF-8; RESOURCE_EXHAUSTED: a pattern of the pre-tokenizer takes more than linear time
   //         (not with those of DeepSeek-V2 and V3).
