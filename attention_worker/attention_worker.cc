@@ -90,6 +90,8 @@ void FillIdentity(const AttentionWorkerOptions& options, const ModelConfig& conf
   limits.eos_token_ids = config.eos_token_ids;
   identity.vocabulary = limits.vocabulary;
   identity.max_context = limits.max_context;
+  identity.cache_tokens = static_cast<uint64_t>(shape.blocks) * shape.block_rows;
+  identity.cache_bytes_per_token = shape.token_bytes;
 }
 
 }  // namespace
@@ -149,8 +151,9 @@ void AttentionWorker::Start(std::unique_ptr<Transport> transport,
       return hidden ? absl::string_view() : impl->vocabulary->bytes(id);
     };
   }
-  options.scheduler = {impl_->options.max_step_rows, impl_->options.prefill_chunk};
-  options.max_sequences = std::min(impl_->options.max_sequences, impl_->options.max_step_rows);
+  options.batch.scheduler = {impl_->options.max_step_rows, impl_->options.prefill_chunk};
+  options.batch.max_sequences =
+      std::min(impl_->options.max_sequences, impl_->options.max_step_rows);
   options.max_waiting = impl_->options.max_waiting;
   options.liveness = impl_->options.liveness;
   impl_->node = std::make_unique<AttentionNode>(std::move(options), impl_->compute.get(),

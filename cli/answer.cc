@@ -1,6 +1,7 @@
 #include "cli/answer.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -69,9 +70,11 @@ bool Answer::empty() const {
 std::string ToJson(const Answer& answer) {
   ordered_json json, choices = ordered_json::array(), prompt;
   int32_t output_tokens = 0;
+  int32_t cached_tokens = answer.choices.empty() ? 0 : INT32_MAX;
   for (const auto& [number, choice] : answer.choices) {
     choices.push_back(JsonOf(choice, answer.opening.text));
     output_tokens += choice.usage.output_tokens;
+    cached_tokens = std::min(cached_tokens, choice.usage.cached_tokens);
   }
   if (choices.size() == 1) {
     json = std::move(choices[0]);
@@ -85,6 +88,7 @@ std::string ToJson(const Answer& answer) {
   json["prompt_logprobs"] = std::move(prompt);
   json["usage"] = {{"prompt_tokens", answer.opening.prompt_tokens},
                    {"output_tokens", output_tokens},
+                   {"cached_tokens", cached_tokens},
                    {"total_tokens", answer.opening.prompt_tokens + output_tokens}};
   json["seed"] = answer.opening.seed;
   return json.dump();

@@ -37,6 +37,9 @@ void AddRequestFlags(CLI::App& app, RequestFlags* flags) {
   app.add_flag("--echo", flags->echo, "begin the text with the prompt's")->group(kOutput);
   app.add_flag("--special-tokens", flags->special_tokens, "show special tokens in the text")
       ->group(kOutput);
+  add("--priority", flags->priority, "higher goes first where requests wait; -100 to 100", kOutput);
+  add("--cache-salt", flags->cache_salt, "share cached prefixes only with requests of this salt",
+      kOutput);
   app.add_option("--timeout", flags->timeout, "seconds for the whole answer; 0: no limit")
       ->check(CLI::Range(0.0, 1e7))
       ->group(kOutput);
@@ -56,6 +59,8 @@ absl::StatusOr<UserRequest> RequestOf(const RequestFlags& flags) {
   request.prompt_logprobs = flags.prompt_logprobs;
   request.echo = flags.echo;
   request.special_tokens = flags.special_tokens;
+  request.priority = flags.priority;
+  request.cache_salt = flags.cache_salt;
   if (flags.timeout > 0) {
     request.deadline = Now() + std::chrono::milliseconds(static_cast<int64_t>(flags.timeout * 1e3));
   }

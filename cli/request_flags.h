@@ -20,6 +20,8 @@ struct RequestFlags {
   int32_t top_logprobs = 0;
   bool include_stop = false, ignore_eos = false, prompt_logprobs = false, echo = false,
        special_tokens = false;
+  int32_t priority = 0;
+  std::string cache_salt;
   double timeout = 0;  // seconds; 0: none
 };
 

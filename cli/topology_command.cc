@@ -25,7 +25,9 @@ std::string WorkOf(const v1::WorkerListing& worker) {
   if (worker.state() == v1::WORKER_STATE_LOST) return "-";
   if (worker.role() != v1::WORKER_ROLE_EXPERT) {
     return absl::StrCat(worker.running_sequences(), " running, ", worker.waiting_sequences(),
-                        " waiting");
+                        " waiting; cache: ", worker.cache_used_tokens(), " of ",
+                        worker.cache_tokens(), " tokens of ", worker.cache_bytes_per_token(),
+                        " bytes, ", worker.preemptions(), " preemptions");
   }
   if (worker.assigned_experts() == 0) return "no experts";
   return absl::StrCat(worker.holds_experts(), " of ", worker.assigned_experts(),

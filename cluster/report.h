@@ -15,6 +15,15 @@
 
 namespace expertmesh {
 
+// What an attention worker has to do at the moment.
+struct AttentionLoad {
+  uint32_t running_sequences = 0;
+  uint32_t waiting_sequences = 0;
+  uint64_t cache_used_tokens = 0;  // positions of blocks that sequences hold
+  uint64_t preemptions = 0;        // since its start
+  bool operator==(const AttentionLoad&) const = default;
+};
+
 // A worker's report: every `kReportPeriod`, and at once when something in it changed.
 struct Report {
   uint64_t number = 0;  // grows with each report of this life of the worker
@@ -33,10 +42,11 @@ struct Report {
   ExpertSet loading;          // expert workers: being loaded, not yet held
   uint64_t loaded_bytes = 0;  // progress of a load; equal to wanted_bytes when done
   uint64_t wanted_bytes = 0;
-  int32_t vocabulary = 0;          // attention workers: token ids are below it
-  int32_t max_context = 0;         // attention workers: prompt and output together
-  uint32_t running_sequences = 0;  // attention workers
-  uint32_t waiting_sequences = 0;  // attention workers
+  int32_t vocabulary = 0;     // attention workers: token ids are below it
+  int32_t max_context = 0;    // attention workers: prompt and output together
+  uint64_t cache_tokens = 0;  // attention workers: positions that the latent cache holds
+  uint64_t cache_bytes_per_token = 0;
+  AttentionLoad load;  // attention workers
 };
 
 // Control's answer: one to every report, and at once when something changed.

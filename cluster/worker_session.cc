@@ -87,11 +87,6 @@ void WorkerSession::Update(Time now, WorkerState state, const ExpertSet& holds,
   if (link_up_) Send(now);
 }
 
-void WorkerSession::UpdateLoad(uint32_t running, uint32_t waiting) {
-  report_.running_sequences = running;
-  report_.waiting_sequences = waiting;
-}
-
 void WorkerSession::UpdateProgress(uint64_t loaded_bytes, uint64_t wanted_bytes) {
   report_.loaded_bytes = loaded_bytes;
   report_.wanted_bytes = wanted_bytes;

@@ -42,7 +42,7 @@ class WorkerSession {
 
   // The changing part of the report. A difference that others wait for is sent at once.
   void Update(Time now, WorkerState state, const ExpertSet& holds, const ExpertSet& loading);
-  void UpdateLoad(uint32_t running, uint32_t waiting);
+  void UpdateLoad(const AttentionLoad& load) { report_.load = load; }
   void UpdateProgress(uint64_t loaded_bytes, uint64_t wanted_bytes);
 
   bool lease_held() const { return lease_held_; }

@@ -124,14 +124,13 @@ TEST_F(WorkerSessionTest, ReportsAChangeThatOthersWaitForAtOnceAndNoOther) {
   EXPECT_EQ(host_.reports[0].state, WorkerState::kReady);
   EXPECT_EQ(host_.reports[0].holds, Experts({2, 3}));
   session_.Update(At(11), WorkerState::kReady, Experts({2, 3}), ExpertSet());
-  session_.UpdateLoad(4, 5);
+  session_.UpdateLoad({4, 5, 6, 7});
   session_.UpdateProgress(6, 7);
   EXPECT_EQ(host_.reports.size(), 1u) << "neither a repeat nor a load is urgent";
   EXPECT_EQ(session_.NextWakeup(), At(10) + kReportPeriod);
   session_.OnTick(At(10) + kReportPeriod);
   ASSERT_EQ(host_.reports.size(), 2u);
-  EXPECT_EQ(host_.reports[1].running_sequences, 4u);
-  EXPECT_EQ(host_.reports[1].waiting_sequences, 5u);
+  EXPECT_EQ(host_.reports[1].load, (AttentionLoad{4, 5, 6, 7}));
   EXPECT_EQ(host_.reports[1].loaded_bytes, 6u);
   EXPECT_EQ(host_.reports[1].wanted_bytes, 7u);
 }

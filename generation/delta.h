@@ -31,6 +31,7 @@ struct OutputToken {
 struct Usage {
   int32_t prompt_tokens = 0;
   int32_t output_tokens = 0;
+  int32_t cached_tokens = 0;  // of the prompt: found computed already
   bool operator==(const Usage&) const = default;
 };
 

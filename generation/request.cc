@@ -108,6 +108,17 @@ absl::Status ValidateShape(const GenerateRequest& request) {
     return Refuse("request_id has ", request.request_id.size(), " bytes; at most ",
                   kMaxRequestIdBytes);
   }
+  if (request.priority < -kMaxPriority || request.priority > kMaxPriority) {
+    return Refuse("priority is ", request.priority, "; it goes from -", kMaxPriority, " to ",
+                  kMaxPriority);
+  }
+  if (request.caller.size() > kMaxCallerBytes) {
+    return Refuse("caller has ", request.caller.size(), " bytes; at most ", kMaxCallerBytes);
+  }
+  if (request.cache_salt.size() > kMaxCacheSaltBytes) {
+    return Refuse("cache_salt has ", request.cache_salt.size(), " bytes; at most ",
+                  kMaxCacheSaltBytes);
+  }
   if (request.prompt.empty()) return Refuse("token_ids is empty; a prompt has at least one token");
   if (request.choice < 0 || request.choice >= kMaxChoices) {
     return Refuse("choice is ", request.choice, "; it goes from 0 to ", kMaxChoices - 1);

@@ -34,6 +34,9 @@ struct GenerateRequest {
   bool logprobs = false;                // report each output token's logprob
   int32_t top_logprobs = 0;             // and the most likely ids per output position
   bool prompt_logprobs = false;         // logprob of each prompt token after the first
+  int32_t priority = 0;                 // higher goes first
+  std::string caller;                   // who asks: callers get equal shares
+  std::string cache_salt;               // only requests of one salt share latents
   Time deadline = kNever;               // ended with DEADLINE_EXCEEDED when it passes
 };
 
@@ -54,6 +57,9 @@ inline constexpr int32_t kMaxStopStringBytes = 256;
 inline constexpr int32_t kMaxChoices = 128;
 inline constexpr int32_t kMaxStopTokenIds = 64;
 inline constexpr int32_t kMaxRequestIdBytes = 128;
+inline constexpr int32_t kMaxPriority = 100;  // and as much below 0
+inline constexpr int32_t kMaxCallerBytes = 128;
+inline constexpr int32_t kMaxCacheSaltBytes = 128;
 
 // OK, or INVALID_ARGUMENT with the field, the value and the bound. ValidateShape looks at what does
 // not depend on the model, ValidateRequest at everything.

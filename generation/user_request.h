@@ -49,7 +49,10 @@ struct ResumePoint {
 
 struct UserRequest {
   std::string request_id;
-  std::string model;  // empty: the only one
+  std::string model;   // empty: the only one
+  std::string caller;  // who asks, as the front door knows it; may be empty
+  int32_t priority = 0;
+  std::string cache_salt;
   // Nothing, token ids, text, or a conversation.
   std::variant<std::monostate, std::vector<int32_t>, std::string, ChatPrompt> prompt;
   UserSampling sampling;

@@ -164,5 +164,21 @@ TEST_P(AttentionTest, TakesASplitOf2048) {
 
 INSTANTIATE_TEST_SUITE_P(Isas, AttentionTest, testing::ValuesIn(IsaNames()), IsaName);
 
+TEST_P(AttentionTest, CopiesWhatIsAskedForOfABlock) {
+  shape_ = {.heads = 1, .latent = 3, .rope = 2, .block_rows = 4, .split = 4, .lengths = {}};
+  width_ = 5;
+  cache_ = Random(6 * 4 * width_);
+  const Floats before = cache_;
+  const std::vector<LatentCopy> copies = {{0, 3, 4}, {5, 1, 2}, {0, 2, 1}};
+  kernels_->CopyLatents(*stream_, copies, Cache());
+  stream_->Synchronize();
+  Floats expected = before;
+  for (const LatentCopy& copy : copies) {
+    std::copy_n(before.begin() + copy.from * 4 * width_, copy.rows * width_,
+                expected.begin() + copy.to * 4 * width_);
+  }
+  EXPECT_EQ(cache_, expected);
+}
+
 }  // namespace
 }  // namespace expertmesh

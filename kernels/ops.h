@@ -43,6 +43,13 @@ struct LatentCache {
   int64_t width = 0;
 };
 
+// Positions [0, rows) of block `from` go to block `to`.
+struct LatentCopy {
+  int32_t from = 0;
+  int32_t to = 0;
+  int32_t rows = 0;
+};
+
 struct AttentionArgs {
   ConstMatrix query;  // [R, heads * width]: per head the absorbed query, then the rotated rope part
   RowTable rows;
@@ -160,6 +167,10 @@ class Kernels {
 
   // Copies row r of `latent` [R, width] to the cache place of (sequence, position) of row r.
   virtual void StoreLatent(Stream& stream, ConstMatrix latent, const RowTable& rows,
+                           LatentCache cache) const = 0;
+
+  // Copies between blocks. No block is both read and written.
+  virtual void CopyLatents(Stream& stream, absl::Span<const LatentCopy> copies,
                            LatentCache cache) const = 0;
 
   // Absorbed MLA (DeepSeek-V2 appendix C): per row and head, over positions 0 .. position(row):

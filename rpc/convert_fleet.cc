@@ -257,8 +257,10 @@ absl::StatusOr<Report> FromProto(const v1::Report& proto) {
   report.wanted_bytes = proto.wanted_bytes();
   report.vocabulary = proto.vocabulary();
   report.max_context = proto.max_context();
-  report.running_sequences = proto.running_sequences();
-  report.waiting_sequences = proto.waiting_sequences();
+  report.cache_tokens = proto.cache_tokens();
+  report.cache_bytes_per_token = proto.cache_bytes_per_token();
+  report.load = {proto.running_sequences(), proto.waiting_sequences(), proto.cache_used_tokens(),
+                 proto.preemptions()};
   return report;
 }
 
@@ -282,8 +284,12 @@ v1::Report ToProto(const Report& report) {
   proto.set_wanted_bytes(report.wanted_bytes);
   proto.set_vocabulary(report.vocabulary);
   proto.set_max_context(report.max_context);
-  proto.set_running_sequences(report.running_sequences);
-  proto.set_waiting_sequences(report.waiting_sequences);
+  proto.set_cache_tokens(report.cache_tokens);
+  proto.set_cache_bytes_per_token(report.cache_bytes_per_token);
+  proto.set_running_sequences(report.load.running_sequences);
+  proto.set_waiting_sequences(report.load.waiting_sequences);
+  proto.set_cache_used_tokens(report.load.cache_used_tokens);
+  proto.set_preemptions(report.load.preemptions);
   return proto;
 }
 

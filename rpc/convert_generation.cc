@@ -72,6 +72,9 @@ absl::StatusOr<GenerateRequest> FromProto(const v1::AttentionGenerateRequest& pr
   request.logprobs = proto.logprobs();
   request.top_logprobs = proto.top_logprobs();
   request.prompt_logprobs = proto.prompt_logprobs();
+  request.priority = proto.priority();
+  request.caller = proto.caller();
+  request.cache_salt = proto.cache_salt();
   ASSIGN_OR_RETURN(request.sampling, FromProto(proto.sampling()));
   RETURN_IF_ERROR(ValidateShape(request));
   return request;
@@ -93,6 +96,9 @@ v1::AttentionGenerateRequest ToProto(const GenerateRequest& request) {
   proto.set_logprobs(request.logprobs);
   proto.set_top_logprobs(request.top_logprobs);
   proto.set_prompt_logprobs(request.prompt_logprobs);
+  proto.set_priority(request.priority);
+  proto.set_caller(request.caller);
+  proto.set_cache_salt(request.cache_salt);
   Write(request.sampling, proto.mutable_sampling());
   return proto;
 }

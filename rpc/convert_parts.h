@@ -43,10 +43,12 @@ absl::Status ReadDelta(const Proto& proto, Delta& delta) {
     delta.stop_token_id = proto.stop_token_id();
   }
   if (proto.has_stop_string()) delta.stop_string = proto.stop_string();
-  delta.usage = {proto.usage().prompt_tokens(), proto.usage().output_tokens()};
-  if (!proto.has_usage() || delta.usage.prompt_tokens < 0 || delta.usage.output_tokens < 0) {
-    return Refuse("usage is {", delta.usage.prompt_tokens, ", ", delta.usage.output_tokens,
-                  "}; with a finish_reason it is set and not negative");
+  const Usage& usage = delta.usage = {proto.usage().prompt_tokens(), proto.usage().output_tokens(),
+                                      proto.usage().cached_tokens()};
+  if (!proto.has_usage() || usage.prompt_tokens < 0 || usage.output_tokens < 0 ||
+      usage.cached_tokens < 0) {
+    return Refuse("usage is {", usage.prompt_tokens, ", ", usage.output_tokens, ", ",
+                  usage.cached_tokens, "}; with a finish_reason it is set and not negative");
   }
   return absl::OkStatus();
 }
@@ -62,6 +64,7 @@ void WriteDelta(const Delta& delta, bool logprobs, Proto& proto) {
   if (delta.stop_string.has_value()) proto.set_stop_string(*delta.stop_string);
   proto.mutable_usage()->set_prompt_tokens(delta.usage.prompt_tokens);
   proto.mutable_usage()->set_output_tokens(delta.usage.output_tokens);
+  proto.mutable_usage()->set_cached_tokens(delta.usage.cached_tokens);
 }
 
 }  // namespace expertmesh

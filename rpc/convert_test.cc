@@ -47,8 +47,9 @@ Report SomeReport() {
   report.wanted_bytes = 2;
   report.vocabulary = 3;
   report.max_context = 4;
-  report.running_sequences = 5;
-  report.waiting_sequences = 6;
+  report.cache_tokens = 9;
+  report.cache_bytes_per_token = 10;
+  report.load = {5, 6, 7, 8};
   return report;
 }
 
@@ -74,7 +75,7 @@ void ExpectSame(const Report& a, const Report& b) {
   EXPECT_EQ(a.holds, b.holds);
   EXPECT_EQ(a.model, b.model);
   EXPECT_EQ(a.state, b.state);
-  EXPECT_EQ(a.waiting_sequences, b.waiting_sequences);
+  EXPECT_EQ(a.load, b.load);
 }
 
 TEST(ConvertFleet, AReportComesBackAsItWas) {

@@ -1,5 +1,6 @@
 #include "rpc/convert_user.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -137,6 +138,8 @@ absl::StatusOr<UserRequest> FromProto(const v1::GenerateRequest& proto) {
                   kMaxRequestIdBytes);
   }
   request.model = proto.model();
+  request.priority = proto.priority();
+  request.cache_salt = proto.cache_salt();
   RETURN_IF_ERROR(ReadPrompt(proto, request));
   RETURN_IF_ERROR(ReadSampling(proto.sampling(), request.sampling));
   ReadStopping(proto.stopping(), request);
@@ -151,6 +154,8 @@ v1::GenerateRequest ToProto(const UserRequest& request) {
   v1::GenerateRequest proto;
   if (!request.request_id.empty()) proto.set_request_id(request.request_id);
   if (!request.model.empty()) proto.set_model(request.model);
+  if (request.priority != 0) proto.set_priority(request.priority);
+  if (!request.cache_salt.empty()) proto.set_cache_salt(request.cache_salt);
   WritePrompt(request, proto);
   WriteSampling(request.sampling, proto.mutable_sampling());
   v1::Stopping* stopping = proto.mutable_stopping();
@@ -219,7 +224,10 @@ void ResultBuilder::Add(const Delta& piece) {
   choice->set_finish_reason(part.finish_reason());
   if (part.has_stop_token_id()) choice->set_stop_token_id(part.stop_token_id());
   if (part.has_stop_string()) choice->set_stop_string(part.stop_string());
+  const int32_t cached = part.usage().cached_tokens();
   v1::Usage* usage = result_.mutable_usage();
+  usage->set_cached_tokens(usage->has_cached_tokens() ? std::min(usage->cached_tokens(), cached)
+                                                      : cached);
   usage->set_prompt_tokens(part.usage().prompt_tokens());
   usage->set_output_tokens(usage->output_tokens() + part.usage().output_tokens());
 }

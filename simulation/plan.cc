@@ -13,6 +13,8 @@ using std::chrono::milliseconds;
 constexpr double kFaultless = 0.12;  // of the seeds
 constexpr double kNearFault = 0.4;   // of the requests
 constexpr Duration kBeforeFault = milliseconds(20);
+constexpr double kCrowd = 0.3;  // of plans: all requests come at once
+constexpr Duration kCrowdTime = std::chrono::milliseconds(50);
 constexpr double kSlow = 0.1;  // of the seeds: work takes longer than silence may
 
 ComputePace DrawPace(Random& chance, bool slow) {
@@ -30,11 +32,14 @@ AttentionSettings DrawAttention(Random& chance, const StubModel& model, bool slo
   settings.block_rows = static_cast<int32_t>(chance.Between(1, 8));
   const int32_t for_one =
       (model.limits.max_context + settings.block_rows - 1) / settings.block_rows;
-  settings.blocks = static_cast<int32_t>(chance.Between(for_one, 6 * for_one));
-  settings.scheduler.prefill_chunk = static_cast<int32_t>(chance.Between(1, 12));
-  settings.scheduler.max_step_rows = static_cast<int32_t>(chance.Between(4, 32));
-  settings.max_sequences =
-      static_cast<int32_t>(chance.Between(1, std::min(8, settings.scheduler.max_step_rows)));
+  // Often there is hardly more than the longest sequence needs: then they push each other out.
+  settings.blocks =
+      static_cast<int32_t>(chance.Between(for_one, chance.Chance(0.5) ? for_one + 2 : 6 * for_one));
+  SchedulerLimits& scheduler = settings.batch.scheduler;
+  scheduler.prefill_chunk = static_cast<int32_t>(chance.Between(1, 12));
+  scheduler.max_step_rows = static_cast<int32_t>(chance.Between(4, 32));
+  settings.batch.max_sequences =
+      static_cast<int32_t>(chance.Between(1, std::min(8, scheduler.max_step_rows)));
   settings.max_waiting = chance.Chance(0.1) ? 3 : 64;
   settings.pace = DrawPace(chance, slow);
   return settings;
@@ -83,8 +88,9 @@ Plan DrawPlan(uint64_t seed) {
     const int count = static_cast<int>(chance.Between(1, 20));
     plan.faults = DrawFaults(chance, plan.Names(), count, plan.busy);
   }
-  plan.requests = slow ? DrawRequests(chance, plan.model, plan.busy, 6, 4)
-                       : DrawRequests(chance, plan.model, plan.busy, 50, 20);
+  const Duration spread = chance.Chance(kCrowd) ? kCrowdTime : plan.busy;
+  plan.requests = slow ? DrawRequests(chance, plan.model, spread, 6, 4)
+                       : DrawRequests(chance, plan.model, spread, 50, 20);
   MoveToFaults(chance, plan);
   plan.patience = std::chrono::seconds(slow ? 200 : 60);
   return plan;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "common/check.h"
 #include "common/log.h"
 #include "common/status.h"
 
@@ -32,11 +33,10 @@ AttentionNode::AttentionNode(AttentionNodeOptions options, LayerCompute* compute
       transport_(transport),
       host_(host),
       session_(options_.identity, this),
-      dispatcher_(
-          ForDispatcher(options_, compute->shape()), transport, host,
-          [this](int32_t row, const absl::Status& why) { EndRunning(*row_sequence_[row], why); }),
+      dispatcher_(ForDispatcher(options_, compute->shape()), transport, host,
+                  [this](int32_t row, const absl::Status& why) { End(*row_sequence_[row], why); }),
       step_(compute, &dispatcher_, kFirstStepToken),
-      pool_(compute->shape().blocks) {}
+      batch_(options_.batch, compute->shape().blocks, compute->shape().block_rows) {}
 
 AttentionNode::~AttentionNode() = default;
 
@@ -87,7 +87,12 @@ void AttentionNode::AdoptTopology(std::shared_ptr<const Topology> topology) {
   if (classes_.Update(*topology)) {
     const absl::Status why =
         TryAgainLater("experts are now held by workers of another compute class");
-    for (SequencePtr& sequence : running_) EndRunning(*sequence, why);
+    for (const SequencePtr& sequence : batch_.running()) End(*sequence, why);
+    for (const SequencePtr& sequence : batch_.waiting()) {
+      if (sequence->preemptions > 0) End(*sequence, why);
+    }
+    batch_.SweepWaiting();
+    batch_.ForgetLatents();
   }
   dispatcher_.AdoptTopology(std::move(topology), now_);
 }
@@ -125,23 +130,31 @@ void AttentionNode::OnComputed(uint64_t token, Time now) {
 
 // ---- requests
 
-absl::Status AttentionNode::CheckSubmit(const GenerateRequest& request) const {
+absl::Status AttentionNode::CheckSubmit(const GenerateRequest& request, Time now) const {
   RETURN_IF_ERROR(ValidateRequest(request, options_.limits));
   if (ended_) return TryAgainLater("this worker is stopping");
   if (!ready_) return TryAgainLater("weights are still loading");
-  const size_t most = static_cast<size_t>(options_.max_sequences) + options_.max_waiting;
+  const size_t most = static_cast<size_t>(options_.batch.max_sequences) + options_.max_waiting;
   if (sequences() >= most) {
     return WithRetryAfter(absl::ResourceExhaustedError(
                               absl::StrCat(sequences(), " requests run or wait; at most ", most,
                                            " (--max-sequences and --max-waiting together)")),
                           kRetryHint);
   }
-  return absl::OkStatus();
+  const Duration wait = batch_.ExpectedWait().value_or(Duration::zero());
+  if (request.deadline == kNever || now + wait < request.deadline) return absl::OkStatus();
+  const auto ms = [](Duration d) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(d);
+  };
+  return WithRetryAfter(absl::ResourceExhaustedError(
+                            absl::StrCat("the deadline is in ", ms(request.deadline - now).count(),
+                                         " ms; a place is expected in ", ms(wait).count(), " ms")),
+                        ms(wait));
 }
 
 void AttentionNode::Submit(RequestId id, GenerateRequest request, GenerationListener* listener,
                            Time now) {
-  if (absl::Status status = CheckSubmit(request); !status.ok()) {
+  if (absl::Status status = CheckSubmit(request, now); !status.ok()) {
     listener->OnEnd(id, status);
     return;
   }
@@ -171,7 +184,7 @@ void AttentionNode::Submit(RequestId id, GenerateRequest request, GenerationList
   sequence->tokens = request.prompt;
   sequence->tokens.insert(sequence->tokens.end(), request.resumed.begin(), request.resumed.end());
   sequence->request = std::move(request);
-  waiting_.push_back(std::move(sequence));
+  batch_.Add(std::move(sequence));
 }
 
 absl::string_view AttentionNode::BytesOf(const GenerateRequest& request, int32_t id) const {
@@ -180,30 +193,21 @@ absl::string_view AttentionNode::BytesOf(const GenerateRequest& request, int32_t
 }
 
 void AttentionNode::Cancel(RequestId id) {
-  const absl::Status cancelled = absl::CancelledError("cancelled by the client");
-  for (auto it = waiting_.begin(); it != waiting_.end(); ++it) {
-    if ((*it)->id != id) continue;
-    (*it)->listener->OnEnd(id, cancelled);
-    waiting_.erase(it);
-    return;
-  }
-  for (SequencePtr& sequence : running_) {
-    if (sequence->id == id) return EndRunning(*sequence, cancelled);
-  }
+  if (ended_) return;
+  Sequence* sequence = batch_.Find(id);
+  if (sequence != nullptr) End(*sequence, absl::CancelledError("cancelled by the client"));
+  batch_.SweepWaiting();
 }
 
 void AttentionNode::EndAll(const absl::Status& why) {
   if (ended_) return;
   ended_ = true;
-  for (SequencePtr& sequence : waiting_) sequence->listener->OnEnd(sequence->id, why);
-  waiting_.clear();
-  for (SequencePtr& sequence : running_) {  // they stay: a step may still name them
-    EndRunning(*sequence, why);
-    pool_.Give(sequence->blocks);  // nobody takes them any more
-  }
+  for (const SequencePtr& sequence : batch_.waiting()) End(*sequence, why);
+  for (const SequencePtr& sequence : batch_.running()) End(*sequence, why);
+  batch_.ReleaseAll();  // nobody takes the blocks any more; a step may still name the sequences
 }
 
-void AttentionNode::EndRunning(Sequence& sequence, const absl::Status& why) {
+void AttentionNode::End(Sequence& sequence, const absl::Status& why) {
   if (sequence.ended) return;
   sequence.ended = true;
   sequence.listener->OnEnd(sequence.id, why);
@@ -224,22 +228,25 @@ void AttentionNode::Tick(Time now) {
   EndExpired(now);
   while (step_.Advance(now)) Commit();
   if (step_.idle()) {
-    RemoveEnded();
-    Admit(now);
-    if (!running_.empty()) StartStep();
+    batch_.Sweep();
+    if (MayAdmit()) batch_.Admit(now);
+    if (!batch_.running().empty()) StartStep();
+    DCHECK(batch_.Check().ok(), "every block of the cache is accounted for");
   }
-  session_.UpdateLoad(static_cast<uint32_t>(running_.size()),
-                      static_cast<uint32_t>(waiting_.size()));
+  session_.UpdateLoad({static_cast<uint32_t>(batch_.running().size()),
+                       static_cast<uint32_t>(batch_.waiting().size()),
+                       static_cast<uint64_t>(batch_.used_blocks()) * compute_->shape().block_rows,
+                       static_cast<uint64_t>(batch_.preemptions())});
 }
 
 Time AttentionNode::NextWakeup() const {
   if (ended_) return kNever;
   Time wake = std::min(session_.NextWakeup(), dispatcher_.NextWakeup());
-  for (const SequencePtr& sequence : waiting_) {
+  for (const SequencePtr& sequence : batch_.waiting()) {
     wake = std::min(wake, sequence->request.deadline);
     if (!MayAdmit()) wake = std::min(wake, PatienceEnds(*sequence));
   }
-  for (const SequencePtr& sequence : running_) {
+  for (const SequencePtr& sequence : batch_.running()) {
     if (!sequence->ended) wake = std::min(wake, sequence->request.deadline);
   }
   return wake;
@@ -247,8 +254,8 @@ Time AttentionNode::NextWakeup() const {
 
 void AttentionNode::EndExpired(Time now) {
   const absl::Status expired = absl::DeadlineExceededError("the request's deadline passed");
-  for (SequencePtr& sequence : running_) {
-    if (now >= sequence->request.deadline) EndRunning(*sequence, expired);
+  for (const SequencePtr& sequence : batch_.running()) {
+    if (now >= sequence->request.deadline) End(*sequence, expired);
   }
   const bool may_admit = MayAdmit();
   if (may_admit) {
@@ -256,17 +263,15 @@ void AttentionNode::EndExpired(Time now) {
   } else if (blocked_since_ == kNever) {
     blocked_since_ = now;
   }
-  std::erase_if(waiting_, [&](SequencePtr& sequence) {
+  for (const SequencePtr& sequence : batch_.waiting()) {
     if (now >= sequence->request.deadline) {
-      sequence->listener->OnEnd(sequence->id, expired);
-      return true;
+      End(*sequence, expired);
+    } else if (!may_admit && now >= PatienceEnds(*sequence)) {
+      End(*sequence, TryAgainLater(session_.lease_held() ? dispatcher_.UnreachableText()
+                                                         : "no lease from control"));
     }
-    if (may_admit || now < PatienceEnds(*sequence)) return false;
-    const std::string missing =
-        session_.lease_held() ? dispatcher_.UnreachableText() : "no lease from control";
-    sequence->listener->OnEnd(sequence->id, TryAgainLater(missing));
-    return true;
-  });
+  }
+  batch_.SweepWaiting();
 }
 
 // When a waiting request gives up on a fleet that cannot serve it. Time that it waited for a place
@@ -281,35 +286,18 @@ bool AttentionNode::MayAdmit() const {
   return session_.lease_held() && covered;
 }
 
-void AttentionNode::Admit(Time now) {
-  if (!MayAdmit()) return;
-  const int32_t block_rows = compute_->shape().block_rows;
-  while (!waiting_.empty() && running_.size() < static_cast<size_t>(options_.max_sequences)) {
-    Sequence& next = *waiting_.front();
-    const int32_t most = static_cast<int32_t>(next.request.prompt.size()) + next.request.max_tokens;
-    if (!pool_.Take((most + block_rows - 1) / block_rows, next.blocks)) return;
-    running_.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
-  }
-}
-
 // ---- steps
 
 void AttentionNode::StartStep() {
-  progress_.clear();
-  for (const SequencePtr& sequence : running_) {
-    progress_.push_back({sequence->cached, static_cast<int32_t>(sequence->tokens.size())});
-  }
-  PlanStep(progress_, options_.scheduler, ranges_);
-
   StepPlan& plan = step_.plan();
   plan.Clear();
+  batch_.Plan(ranges_, plan.copies);
   row_sequence_.clear();
   for (const RowRange& range : ranges_) {
-    plan.blocks_stride =
-        std::max(plan.blocks_stride, static_cast<int32_t>(running_[range.index]->blocks.size()));
+    const auto& blocks = batch_.running()[range.index]->cache.blocks;
+    plan.blocks_stride = std::max(plan.blocks_stride, static_cast<int32_t>(blocks.size()));
   }
-  for (const RowRange& range : ranges_) PlanRows(*running_[range.index], range);
+  for (const RowRange& range : ranges_) PlanRows(*batch_.running()[range.index], range);
   const bool decodes = ranges_.front().count == 1;
   step_.Begin(decodes ? Lane::kDecode : Lane::kPrefill);
 }
@@ -317,18 +305,18 @@ void AttentionNode::StartStep() {
 void AttentionNode::PlanRows(Sequence& sequence, const RowRange& range) {
   StepPlan& plan = step_.plan();
   const int32_t slot = static_cast<int32_t>(plan.blocks.size()) / std::max(1, plan.blocks_stride);
-  plan.blocks.insert(plan.blocks.end(), sequence.blocks.begin(), sequence.blocks.end());
+  const std::vector<int32_t>& blocks = sequence.cache.blocks;
+  plan.blocks.insert(plan.blocks.end(), blocks.begin(), blocks.end());
   plan.blocks.resize(static_cast<size_t>(slot + 1) * plan.blocks_stride, 0);
-  const int32_t prompt = static_cast<int32_t>(sequence.request.prompt.size());
-  const int32_t known = static_cast<int32_t>(sequence.tokens.size());
   for (int32_t position = range.first; position < range.first + range.count; ++position) {
     const int32_t row = plan.rows();
     plan.tokens.push_back(sequence.tokens[position]);
     plan.positions.push_back(position);
     plan.slots.push_back(slot);
     row_sequence_.push_back(&sequence);
-    const bool last = position + 1 == known;
-    const bool scored = sequence.request.prompt_logprobs && position + 1 < prompt;
+    const bool last = position + 1 == sequence.known();
+    const bool scored = sequence.request.prompt_logprobs && position >= sequence.scored &&
+                        position + 1 < sequence.prompt();
     if (!last && !scored) continue;
     plan.outputs.push_back({row, scored ? sequence.tokens[position + 1] : -1,
                             last ? sequence.request.top_logprobs : 0,
@@ -338,33 +326,33 @@ void AttentionNode::PlanRows(Sequence& sequence, const RowRange& range) {
 
 void AttentionNode::Commit() {
   const StepPlan& plan = step_.plan();
-  for (int32_t row = 0; row < plan.rows(); ++row) {
-    row_sequence_[row]->cached = plan.positions[row] + 1;
-  }
+  for (Sequence* sequence : row_sequence_) batch_.Computed(*sequence);
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const int32_t row = plan.outputs[i].row;
     Sequence& sequence = *row_sequence_[row];
     if (!sequence.ended) TakeOutput(sequence, row, compute_->output(i));
   }
-  for (const SequencePtr& sequence : running_) {
+  for (const SequencePtr& sequence : batch_.running()) {
     Delta& delta = sequence->delta;
     if (sequence->ended || delta.tokens.empty()) continue;
-    delta.usage = {static_cast<int32_t>(sequence->request.prompt.size()),
-                   sequence->rule.output_tokens()};
+    delta.usage = {sequence->prompt(), sequence->rule.output_tokens(), sequence->from_cache};
     const FinishReason finish = delta.finish;
     sequence->listener->OnDelta(sequence->id, std::move(delta));
     delta = Delta();
-    if (finish != FinishReason::kNone) EndRunning(*sequence, absl::OkStatus());
+    if (finish != FinishReason::kNone) End(*sequence, absl::OkStatus());
   }
+  batch_.StepDone();
 }
 
 void AttentionNode::TakeOutput(Sequence& sequence, int32_t row, const StepOutput& output) {
   if (!std::isfinite(output.logprob) || !std::isfinite(output.target_logprob)) {
-    return EndRunning(sequence, absl::InternalError("the model's logits are not finite"));
+    sequence.spoiled = true;
+    return End(sequence, absl::InternalError("the model's logits are not finite"));
   }
   const int32_t next = step_.plan().positions[row] + 1;
-  if (next < static_cast<int32_t>(sequence.request.prompt.size())) {
+  if (next < sequence.prompt()) {
     sequence.prompt_logprobs.push_back(output.target_logprob);
+    sequence.scored = next;
     return;
   }
   Delta& delta = sequence.delta;
@@ -377,13 +365,6 @@ void AttentionNode::TakeOutput(Sequence& sequence, int32_t row, const StepOutput
   delta.finish = sequence.rule.Accept(output.id, BytesOf(sequence.request, output.id));
   delta.stop_token_id = sequence.rule.stop_token_id();
   delta.stop_string = sequence.rule.stop_string();
-}
-
-void AttentionNode::RemoveEnded() {
-  std::erase_if(running_, [&](SequencePtr& sequence) {
-    if (sequence->ended) pool_.Give(sequence->blocks);
-    return sequence->ended;
-  });
 }
 
 }  // namespace expertmesh

@@ -4,21 +4,18 @@
 // them, goes on with the step, ends what is due, admits what waits, and starts the next step.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
 
-#include "attention_worker/core/cache/block_pool.h"
+#include "attention_worker/core/batch.h"
 #include "attention_worker/core/experts/dispatcher.h"
 #include "attention_worker/core/experts/expert_classes.h"
 #include "attention_worker/core/layer_compute.h"
-#include "attention_worker/core/scheduler/scheduler.h"
 #include "attention_worker/core/step.h"
 #include "cluster/control_link.h"
 #include "cluster/worker_session.h"
 #include "generation/request_port.h"
-#include "generation/stop_rule.h"
 #include "transport/worker_loop.h"
 
 namespace expertmesh {
@@ -31,8 +28,7 @@ struct AttentionNodeOptions {
   Report identity;  // name, role, address, memory, threads, class, model, limits
   RequestLimits limits;
   TokenBytes token_bytes;  // set if limits.text
-  SchedulerLimits scheduler;
-  int32_t max_sequences = 64;
+  BatchOptions batch;
   int32_t max_waiting = 1024;  // beyond the max_sequences that may run
   DType wire_dtype = DType::kF32;
   LivenessOptions liveness;
@@ -68,28 +64,17 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   Time NextWakeup() const override;
 
   // For invariants and tests.
-  int32_t used_blocks() const { return pool_.used_blocks(); }
+  int32_t used_blocks() const { return batch_.used_blocks(); }
+  int64_t preemptions() const { return batch_.preemptions(); }
+  int32_t most_preemptions() const { return batch_.most_preemptions(); }
+  absl::Status CheckCache() const { return ended_ ? absl::OkStatus() : batch_.Check(); }
   size_t calls_out() const { return dispatcher_.calls_out(); }
   bool serving() const { return ready_ && !ended_ && MayAdmit(); }
-  size_t sequences() const { return ended_ ? 0 : running_.size() + waiting_.size(); }
+  size_t sequences() const {
+    return ended_ ? 0 : batch_.running().size() + batch_.waiting().size();
+  }
 
  private:
-  struct Sequence {
-    RequestId id = 0;
-    GenerateRequest request;
-    GenerationListener* listener = nullptr;
-    StopRule rule;
-    SamplingState sampling;
-    Time arrived{};
-    std::vector<int32_t> tokens;  // prompt, then what was resumed, then output
-    int32_t cached = 0;           // positions in the latent cache
-    std::vector<int32_t> blocks;
-    std::vector<float> prompt_logprobs;
-    bool ended = false;  // OnEnd was called; it leaves the batch when no step names it
-    Delta delta;         // of the step that is committed
-  };
-  using SequencePtr = std::unique_ptr<Sequence>;
-
   void Connect() override;
   void SendReport(const Report& report) override;
   void Assign(const ExpertSet& experts) override {}
@@ -100,18 +85,16 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
 
   void OnLoaded(Time now);
   void UpdateProgress();
-  absl::Status CheckSubmit(const GenerateRequest& request) const;
+  absl::Status CheckSubmit(const GenerateRequest& request, Time now) const;
   absl::string_view BytesOf(const GenerateRequest& request, int32_t id) const;
-  void EndRunning(Sequence& sequence, const absl::Status& why);
+  void End(Sequence& sequence, const absl::Status& why);
   void EndExpired(Time now);
-  void Admit(Time now);
   bool MayAdmit() const;
   Time PatienceEnds(const Sequence& sequence) const;
   void StartStep();
   void PlanRows(Sequence& sequence, const RowRange& range);
   void Commit();
   void TakeOutput(Sequence& sequence, int32_t row, const StepOutput& output);
-  void RemoveEnded();
 
   static constexpr uint64_t kLoadToken = 1;
   static constexpr uint64_t kFirstStepToken = 16;
@@ -126,16 +109,13 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   Dispatcher dispatcher_;
   ExpertClasses classes_;
   StepMachine step_;
-  BlockPool pool_;
+  Batch batch_;
   bool ready_ = false;
   bool ended_ = false;           // by EndAll
   Time now_{};                   // of the event that is handled: for the session's callbacks
   Time blocked_since_ = kNever;  // nothing may be admitted since then; kNever: it may
-  std::deque<SequencePtr> waiting_;
-  std::vector<SequencePtr> running_;     // in order of admission
   std::vector<Sequence*> row_sequence_;  // of the step's rows
-  std::vector<Progress> progress_;       // scratch of StartStep
-  std::vector<RowRange> ranges_;
+  std::vector<RowRange> ranges_;         // scratch of StartStep
 };
 
 }  // namespace expertmesh

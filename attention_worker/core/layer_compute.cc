@@ -8,6 +8,7 @@ void StepPlan::Clear() {
   slots.clear();
   blocks.clear();
   outputs.clear();
+  copies.clear();
   blocks_stride = 0;
 }
 

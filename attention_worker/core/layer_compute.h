@@ -23,8 +23,16 @@ struct ModelShape {
   ExpertGrid grid;     // layers below grid.first_layer are dense
   int32_t hidden = 0;  // elements of a dispatched row
   int32_t top_k = 0;
-  int32_t block_rows = 0;  // positions per latent-cache block
-  int32_t blocks = 0;      // of the latent cache
+  int32_t block_rows = 0;   // positions per latent-cache block
+  int32_t blocks = 0;       // of the latent cache
+  int64_t token_bytes = 0;  // of it, for one position
+};
+
+// Rows [0, rows) of block `from` are to be copied to block `to`, in every layer.
+struct BlockCopy {
+  int32_t from = 0;
+  int32_t to = 0;
+  int32_t rows = 0;
 };
 
 // The rows of one step. Arrays have one entry per row; rows of a sequence are adjacent and ascend
@@ -35,6 +43,7 @@ struct StepPlan {
   std::vector<int32_t> slots;
   std::vector<int32_t> blocks;  // [slots, blocks_stride]
   int32_t blocks_stride = 0;
+  std::vector<BlockCopy> copies;  // of the latent cache, made before anything of it is read
   // The rows whose logits are wanted, ascending.
   struct Output {
     int32_t row = 0;

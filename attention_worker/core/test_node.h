@@ -42,7 +42,12 @@ class StubModel final : public LayerCompute {
 
   void Begin(const StepPlan& plan) override {
     plan_ = &plan;
+    for (const BlockCopy& copy : plan.copies) {
+      std::copy_n(cache_.begin() + copy.from * kBlockRows, copy.rows,
+                  cache_.begin() + copy.to * kBlockRows);
+    }
     most_rows = std::max(most_rows, plan.rows());
+    all_rows += plan.rows();
     rows_.assign(plan.rows(), {});
     for (const StepPlan::Output& output : plan.outputs) {
       if (output.sampling != nullptr) asked.emplace_back(*output.sampling);
@@ -114,6 +119,7 @@ class StubModel final : public LayerCompute {
   std::vector<uint64_t> told;  // tokens to be given to OnComputed
   absl::Status load_result;
   int32_t most_rows = 0;             // of any step
+  int32_t all_rows = 0;              // of all steps
   std::optional<float> poison;       // instead of the logprob of every step's first output
   std::vector<SamplingState> asked;  // of every id that was chosen, in order; it is always the same
 
@@ -175,6 +181,14 @@ struct Reference {
     return x;
   }
 };
+
+inline std::vector<int32_t> Prompt(int32_t length, int32_t salt = 0) {
+  std::vector<int32_t> prompt;
+  for (int32_t i = 0; i < length; ++i) {
+    prompt.push_back((i * 17 + salt * 5 + 2) % StubModel::kVocabulary);
+  }
+  return prompt;
+}
 
 // One client's view of its request.
 struct TestClient final : GenerationListener {
@@ -326,8 +340,7 @@ class NodeRig {
     out.limits.vocabulary = StubModel::kVocabulary;
     out.limits.max_context = options.max_context;
     out.limits.eos_token_ids = options.eos;
-    out.scheduler = options.scheduler;
-    out.max_sequences = options.max_sequences;
+    out.batch = {options.scheduler, options.max_sequences};
     out.max_waiting = options.max_waiting;
     return out;
   }

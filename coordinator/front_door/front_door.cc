@@ -14,7 +14,9 @@ void FrontDoor::OnTopology(std::shared_ptr<const Topology> topology) {
   for (auto& [key, worker] : workers_) worker.listed = false;
   for (const Member& member : topology_->members) {
     if (member.role != WorkerRole::kAttention || member.state != WorkerState::kReady) continue;
-    Worker& worker = workers_[{member.name, member.incarnation}];
+    const WorkerKey key{member.name, member.incarnation};
+    Worker& worker = workers_[key];
+    worker.key = key;
     if (worker.port == nullptr) worker.port = make_port_(member);
     worker.listed = true;
   }
@@ -44,9 +46,25 @@ FrontDoor::Worker* FrontDoor::LeastLoaded() {
   return best;
 }
 
+FrontDoor::Worker* FrontDoor::ChooseWorker(const GenerateRequest& request) {
+  Worker* least = LeastLoaded();
+  if (least == nullptr) return nullptr;
+  const std::vector<uint64_t> beginnings = BeginningsOf(request.cache_salt, request.prompt);
+  Worker* chosen = least;
+  if (const WorkerKey* key = affinity_.Find(beginnings); key != nullptr) {
+    const auto known = workers_.find(*key);
+    if (known != workers_.end() && known->second.listed &&
+        known->second.sessions <= least->sessions + kAffinitySlack) {
+      chosen = &known->second;
+    }
+  }
+  affinity_.Note(beginnings, chosen->key);
+  return chosen;
+}
+
 void FrontDoor::Start(RequestId id, GenerateRequest request, GenerationListener* listener) {
   absl::Status status = MayServe();
-  Worker* worker = status.ok() ? LeastLoaded() : nullptr;
+  Worker* worker = status.ok() ? ChooseWorker(request) : nullptr;
   if (status.ok() && worker == nullptr) {
     status = TryAgainLater("no attention worker is ready");
   }

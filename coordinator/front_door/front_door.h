@@ -1,8 +1,9 @@
 // front_door.h: a client's request on its way to an attention worker and back: the session, as a
 // state machine.
 //
-// A request is refused at once when the fleet cannot serve it; otherwise it goes to the READY
-// attention worker with the fewest sessions, and what comes back is passed on.
+// A request is refused at once when the fleet cannot serve it. Otherwise it goes to the READY
+// attention worker that had a prompt of the same beginning last, unless that has many more sessions
+// than others, and else to the one with the fewest; what comes back is passed on.
 #pragma once
 
 #include <functional>
@@ -13,9 +14,14 @@
 
 #include "cluster/topology.h"
 #include "common/clock.h"
+#include "coordinator/front_door/prefix_affinity.h"
 #include "generation/request_port.h"
 
 namespace expertmesh {
+
+// How many more sessions than the least loaded worker one may have that knows the prompt.
+inline constexpr int kAffinitySlack = 8;
+inline constexpr size_t kAffinityBeginnings = 1 << 16;
 
 // Threads: one. Listeners' and ports' methods are called from inside these methods.
 class FrontDoor {
@@ -41,8 +47,9 @@ class FrontDoor {
   size_t sessions() const { return sessions_.size(); }
 
  private:
+  using WorkerKey = std::pair<std::string, Incarnation>;
   struct Worker {
-    Incarnation incarnation;
+    WorkerKey key;
     std::unique_ptr<AttentionPort> port;
     int sessions = 0;
     bool listed = true;
@@ -54,6 +61,7 @@ class FrontDoor {
 
   absl::Status MayServe() const;
   Worker* LeastLoaded();
+  Worker* ChooseWorker(const GenerateRequest& request);
   void DropUnlisted();
 
   PortFactory make_port_;
@@ -62,7 +70,8 @@ class FrontDoor {
   ExpertSet uncovered_;
   bool draining_ = false;
   // By name and incarnation: a worker that was replaced keeps its sessions until they end.
-  std::map<std::pair<std::string, Incarnation>, Worker> workers_;
+  std::map<WorkerKey, Worker> workers_;
+  PrefixAffinity<WorkerKey> affinity_{kAffinityBeginnings};
   std::map<RequestId, Session> sessions_;
 };
 

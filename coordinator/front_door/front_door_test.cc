@@ -303,5 +303,26 @@ TEST_F(FrontDoorTest, RunsNothingMoreForAFleetThatIsUncoveredButLetsItFinish) {
   EXPECT_THAT(client.ends, ElementsAre(absl::UnavailableError("e0 is lost")));
 }
 
+TEST_F(FrontDoorTest, PrefersTheWorkerThatHadThePromptsBeginningWithinABound) {
+  Publish({Attention("a0"), Attention("a1")});
+  std::vector<Client> clients(40);
+  const auto start = [&](RequestId id, int32_t first, int32_t length) {
+    GenerateRequest request;
+    for (int32_t i = 0; i < length; ++i) request.prompt.push_back(first + i);
+    door_.Start(id, request, &clients[id]);
+    return started_.back().substr(0, 2);
+  };
+  EXPECT_EQ(start(0, 0, 100), "a0");
+  EXPECT_EQ(start(1, 500, 100), "a1") << "another prompt: the least loaded";
+  for (RequestId id = 2; id < 2 + kAffinitySlack; ++id) {
+    EXPECT_EQ(start(id, 0, 90), "a0") << "the same beginning";
+  }
+  EXPECT_EQ(start(20, 0, 90), "a0") << "as many more as may be";
+  EXPECT_EQ(start(21, 0, 90), "a1") << "and no more";
+  EXPECT_EQ(start(22, 500, 64), "a1");
+  Publish({Attention("a0")});
+  EXPECT_EQ(start(23, 500, 64), "a0") << "who had it is not there any more";
+}
+
 }  // namespace
 }  // namespace expertmesh

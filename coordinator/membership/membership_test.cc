@@ -124,7 +124,7 @@ TEST(Membership, MakesNoNewEpochUnlessRowsAreRoutedOtherwise) {
   fleet.Join(e0, 0);
   const Epoch epoch = fleet.control.topology()->epoch;
   e0.report.loaded_bytes = 7;
-  e0.report.running_sequences = 7;
+  e0.report.load.running_sequences = 7;
   fleet.Say(e0, 100);
   fleet.Advance(200);
   EXPECT_EQ(fleet.control.topology()->epoch, epoch);

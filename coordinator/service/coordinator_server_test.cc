@@ -27,7 +27,7 @@ FleetListing SomeListing() {
   WorkerListing attention;
   attention.report.name = "a1";
   attention.report.role = WorkerRole::kAttention;
-  attention.report.running_sequences = 2;
+  attention.report.load.running_sequences = 2;
   attention.state = WorkerState::kReady;
   WorkerListing expert;
   expert.report.name = "e1";

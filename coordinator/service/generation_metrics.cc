@@ -44,6 +44,8 @@ GenerationMetrics::GenerationMetrics(prometheus::Registry* registry)
                    .Add({})),
       prompt_tokens_(NewCounter(*registry, "expertmesh_prompt_tokens_total",
                                 "Tokens of the prompts of calls that have begun to answer")),
+      cached_tokens_(NewCounter(*registry, "expertmesh_cached_tokens_total",
+                                "Tokens of prompts that earlier requests had computed")),
       output_tokens_(
           NewCounter(*registry, "expertmesh_output_tokens_total", "Tokens made, of all choices")),
       first_token_(NewHistogram(*registry, "expertmesh_time_to_first_token_seconds",
@@ -68,6 +70,9 @@ struct GenerationMetrics::Watcher final : CallWatch {
 
   void OnPiece(const Delta& piece) override {
     if (piece.opening.has_value()) metrics->prompt_tokens_.Increment(piece.opening->prompt_tokens);
+    if (piece.finish != FinishReason::kNone) {
+      metrics->cached_tokens_.Increment(piece.usage.cached_tokens);
+    }
     if (piece.tokens.empty()) return;
     const size_t tokens = piece.tokens.size();
     metrics->output_tokens_.Increment(static_cast<double>(tokens));

@@ -32,6 +32,7 @@ class GenerationMetrics {
   prometheus::Family<prometheus::Counter>& calls_;
   prometheus::Gauge& running_;
   prometheus::Counter& prompt_tokens_;
+  prometheus::Counter& cached_tokens_;
   prometheus::Counter& output_tokens_;
   prometheus::Histogram& first_token_;
   prometheus::Histogram& between_tokens_;

@@ -1,8 +1,10 @@
 #include "coordinator/service/generation_service.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "common/status.h"
 #include "common/version.h"
 #include "rpc/convert_user.h"
@@ -13,10 +15,21 @@
 namespace expertmesh {
 namespace {
 
-absl::StatusOr<UserRequest> ReadRequest(const grpc::ByteBuffer& bytes) {
+// Who asks: the address without the port, since a caller may have many connections. (Until there
+// are credentials.)
+std::string HostOf(const std::string& peer) {
+  const bool has_port = absl::StartsWith(peer, "ipv4:") || absl::StartsWith(peer, "ipv6:");
+  return peer.substr(0,
+                     std::min<size_t>(has_port ? peer.rfind(':') : peer.size(), kMaxCallerBytes));
+}
+
+absl::StatusOr<UserRequest> ReadRequest(const grpc::CallbackServerContext& context,
+                                        const grpc::ByteBuffer& bytes) {
   v1::GenerateRequest proto;
   RETURN_IF_ERROR(ParseMessage(bytes, &proto));
-  return FromProto(proto);
+  ASSIGN_OR_RETURN(UserRequest request, FromProto(proto));
+  request.caller = HostOf(context.peer());
+  return request;
 }
 
 ResponseEncoder EncoderFor(const absl::StatusOr<UserRequest>& request) {
@@ -70,7 +83,7 @@ GenerationGrpcService::GenerationGrpcService(TextDoor* door, std::function<Fleet
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerationGrpcService::GenerateStream(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
-  absl::StatusOr<UserRequest> value = ReadRequest(*request);
+  absl::StatusOr<UserRequest> value = ReadRequest(*context, *request);
   auto encode = [encoder = EncoderFor(value)](const Delta& piece) {
     return ToBytes(encoder(piece));
   };
@@ -81,7 +94,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerationGrpcService::GenerateStrea
 grpc::ServerUnaryReactor* GenerationGrpcService::Generate(grpc::CallbackServerContext* context,
                                                           const grpc::ByteBuffer* request,
                                                           grpc::ByteBuffer* response) {
-  absl::StatusOr<UserRequest> value = ReadRequest(*request);
+  absl::StatusOr<UserRequest> value = ReadRequest(*context, *request);
   auto builder = std::make_shared<ResultBuilder>(EncoderFor(value));
   return UnaryReactor<UserRequest>::Serve(
       &calls_, context, std::move(value),

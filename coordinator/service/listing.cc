@@ -30,8 +30,12 @@ void FillWorker(const WorkerListing& worker, v1::WorkerListing* proto) {
   if (report.role == WorkerRole::kAttention) {
     proto->set_vocabulary(report.vocabulary);
     proto->set_max_context(report.max_context);
-    proto->set_running_sequences(report.running_sequences);
-    proto->set_waiting_sequences(report.waiting_sequences);
+    proto->set_cache_tokens(report.cache_tokens);
+    proto->set_cache_bytes_per_token(report.cache_bytes_per_token);
+    proto->set_running_sequences(report.load.running_sequences);
+    proto->set_waiting_sequences(report.load.waiting_sequences);
+    proto->set_cache_used_tokens(report.load.cache_used_tokens);
+    proto->set_preemptions(report.load.preemptions);
   }
 }
 

@@ -32,6 +32,7 @@ absl::Status CheckUtf8(absl::string_view field, absl::string_view text) {
 absl::Status CheckTexts(const UserRequest& request) {
   RETURN_IF_ERROR(CheckUtf8("request_id", request.request_id));
   RETURN_IF_ERROR(CheckUtf8("model", request.model));
+  RETURN_IF_ERROR(CheckUtf8("cache_salt", request.cache_salt));
   for (size_t i = 0; i < request.stop.size(); ++i) {
     RETURN_IF_ERROR(CheckUtf8(absl::StrCat("stop[", i, "]"), request.stop[i]));
   }
@@ -192,6 +193,9 @@ absl::StatusOr<Prepared> Prepare(const UserRequest& request, const TextModel& mo
   out.logprobs = request.logprobs;
   out.top_logprobs = request.top_logprobs;
   out.prompt_logprobs = request.prompt_logprobs && begins;
+  out.priority = request.priority;
+  out.caller = request.caller;
+  out.cache_salt = request.cache_salt;
   out.deadline = request.deadline;
   RETURN_IF_ERROR(Validate(out, model));
   return prepared;

@@ -101,6 +101,8 @@ class CpuKernels final : public Kernels {
             int64_t y_step) const override;
   void StoreLatent(Stream& stream, ConstMatrix latent, const RowTable& rows,
                    LatentCache cache) const override;
+  void CopyLatents(Stream& stream, absl::Span<const LatentCopy> copies,
+                   LatentCache cache) const override;
   void Attention(Stream& stream, const AttentionArgs& args) const override;
   void Gate(Stream& stream, const GateArgs& args) const override;
   void SwiGlu(Stream& stream, ConstMatrix gate, ConstMatrix up, Matrix y) const override;
@@ -194,6 +196,15 @@ void CpuKernels::StoreLatent(Stream& stream, ConstMatrix latent, const RowTable&
         rows.blocks[rows.sequences[r] * rows.blocks_stride + position / cache.block_rows];
     const int64_t place = block * cache.block_rows + position % cache.block_rows;
     std::memcpy(cache.data + place * cache.width, Row(latent, r), cache.width * sizeof(float));
+  });
+}
+
+void CpuKernels::CopyLatents(Stream& stream, absl::Span<const LatentCopy> copies,
+                             LatentCache cache) const {
+  const int64_t block = cache.block_rows * cache.width;
+  LaunchRows(stream, static_cast<int64_t>(copies.size()), block, [=](int64_t i) {
+    std::memcpy(cache.data + copies[i].to * block, cache.data + copies[i].from * block,
+                copies[i].rows * cache.width * sizeof(float));
   });
 }
 

@@ -3,6 +3,11 @@
 #include "absl/strings/str_cat.h"
 
 namespace expertmesh::simulation {
+namespace {
+
+constexpr int32_t kMostPreemptions = 8;  // of one sequence
+
+}  // namespace
 
 void Monitor::OnReport(Process& worker, const Report& report) {
   terms_.OnReport(worker, report);
@@ -29,8 +34,18 @@ void Monitor::OnCombineApplied(Process& attention, const CallId& call) {
                                                          ToString(call), " a second time"));
 }
 
-// no_block_leaked: blocks belong to sequences.
+// no_block_leaked: each reference to a block of the cache is somebody's, and without sequences none
+// is used. few_preemptions: nobody is sent back again and again.
 void Monitor::InspectAttention(Process& process, const AttentionNode& node) {
+  if (absl::Status account = node.CheckCache(); !account.ok()) {
+    process.world().Violate("no_block_leaked",
+                            absl::StrCat(process.label(), ": ", account.message()));
+  }
+  if (node.most_preemptions() > kMostPreemptions) {
+    process.world().Violate("few_preemptions",
+                            absl::StrCat(process.label(), " has preempted one sequence ",
+                                         node.most_preemptions(), " times"));
+  }
   if (node.sequences() != 0 || node.used_blocks() == 0) return;
   process.world().Violate("no_block_leaked", absl::StrCat(process.label(), " has no sequence, and ",
                                                           node.used_blocks(), " blocks are taken"));

@@ -21,8 +21,7 @@ AttentionNodeOptions OptionsFor(const ProcessIdentity& who, const StubModel& mod
   identity.vocabulary = model.limits.vocabulary;
   identity.max_context = model.limits.max_context;
   options.limits = model.limits;
-  options.scheduler = settings.scheduler;
-  options.max_sequences = settings.max_sequences;
+  options.batch = settings.batch;
   options.max_waiting = settings.max_waiting;
   return options;
 }

@@ -13,8 +13,7 @@ namespace expertmesh::simulation {
 struct AttentionSettings {
   int32_t block_rows = 4;
   int32_t blocks = 32;
-  SchedulerLimits scheduler;
-  int32_t max_sequences = 8;
+  BatchOptions batch;
   int32_t max_waiting = 64;
   ComputePace pace;
 };

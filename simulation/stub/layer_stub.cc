@@ -1,5 +1,6 @@
 #include "simulation/stub/layer_stub.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
@@ -108,6 +109,15 @@ uint64_t& LayerStub::Cell(int32_t layer, int32_t slot, int32_t position) {
 }
 
 void LayerStub::RunBegin() {
+  for (const BlockCopy& copy : plan_->copies) {
+    for (int32_t layer = 0; layer < shape_.layers; ++layer) {
+      const auto block = [&](int32_t number) {
+        return cache_.begin() +
+               (static_cast<size_t>(layer) * shape_.blocks + number) * shape_.block_rows;
+      };
+      std::copy_n(block(copy.from), copy.rows, block(copy.to));
+    }
+  }
   x_.clear();
   for (int32_t token : plan_->tokens) x_.push_back(model_.Embed(token));
   h_.assign(x_.size(), Poison());

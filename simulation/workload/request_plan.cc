@@ -11,6 +11,16 @@ constexpr Duration kLongestTerm = std::chrono::seconds(4);
 
 }  // namespace
 
+// Many begin as another did, whole or in part: prompts of one system, turns of one chat.
+void BeginAs(Random& chance, const GenerateRequest& other, GenerateRequest& request) {
+  const auto common =
+      static_cast<size_t>(chance.Between(1, static_cast<int64_t>(other.prompt.size())));
+  for (size_t i = 0; i < common; ++i) {
+    if (i == request.prompt.size()) request.prompt.push_back(0);
+    request.prompt[i] = other.prompt[i];
+  }
+}
+
 GenerateRequest DrawRequest(Random& chance, const StubModel& model, int64_t longest) {
   const auto token = [&] { return static_cast<int32_t>(chance.Below(model.vocabulary)); };
   GenerateRequest request;
@@ -31,6 +41,9 @@ GenerateRequest DrawRequest(Random& chance, const StubModel& model, int64_t long
   if (chance.Chance(0.3)) {
     request.min_tokens = static_cast<int32_t>(chance.Between(1, request.max_tokens));
   }
+  if (chance.Chance(0.2)) request.cache_salt = "salt";
+  if (chance.Chance(0.3)) request.priority = static_cast<int32_t>(chance.Between(-100, 100));
+  request.caller = std::string(1, static_cast<char>('a' + chance.Below(3)));
   return request;
 }
 
@@ -44,6 +57,9 @@ std::vector<RequestPlan> DrawRequests(Random& chance, const StubModel& model, Du
     RequestPlan plan;
     plan.at = at;
     plan.request = DrawRequest(chance, model, longest);
+    if (!plans.empty() && chance.Chance(0.5)) {
+      BeginAs(chance, plans[chance.Below(plans.size())].request, plan.request);
+    }
     if (chance.Chance(0.25)) plan.deadline = chance.Skewed(kShortestTerm, kLongestTerm);
     if (chance.Chance(0.15)) plan.cancel = chance.Skewed(kShortestTerm, kLongestTerm);
     plans.push_back(std::move(plan));

@@ -137,6 +137,8 @@ TEST(Limits, StandOnThePageAsInTheCode) {
       "--max-waiting");
   row("the text of a status", kMaxStatusTextBytes, " bytes", "kMaxStatusTextBytes");
   row("`request_id`", kMaxRequestIdBytes, " bytes", "kMaxRequestIdBytes");
+  row("`priority`, either sign", kMaxPriority, "", "kMaxPriority");
+  row("`cache_salt`", kMaxCacheSaltBytes, " bytes", "kMaxCacheSaltBytes");
   row("`text`, of a prompt and of `Tokenize`", kTextBytesMax, " bytes", "kTextBytesMax");
   row("`chat.messages`", kMaxMessages, "", "kMaxMessages");
   row("what the chat template makes of them", jinja::Limits().output_bytes_max, " bytes",

@@ -89,6 +89,7 @@ Forward::~Forward() {
 }
 
 absl::Status Forward::Allocate() {
+  shape_.token_bytes = static_cast<int64_t>(shape_.layers) * config_.latent_width() * sizeof(float);
   const size_t cache_floats = static_cast<size_t>(shape_.layers) * shape_.blocks *
                               kLatentBlockRows * config_.latent_width();
   absl::StatusOr<Buffer> cache = device_->Allocate(cache_floats * sizeof(float));
@@ -209,6 +210,11 @@ void Forward::Begin(const StepPlan& plan) {
   for (const StepPlan::Output& output : plan.outputs) {
     sample_rows_.push_back(SampleRowOf(output));
     top_stride_ = std::max(top_stride_, output.top);
+  }
+  copies_.clear();
+  for (const BlockCopy& copy : plan.copies) copies_.push_back({copy.from, copy.to, copy.rows});
+  for (int32_t layer = 0; layer < shape_.layers && !copies_.empty(); ++layer) {
+    kernels_->CopyLatents(*stream_, copies_, CacheOf(layer));
   }
 }
 

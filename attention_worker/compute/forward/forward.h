@@ -112,6 +112,7 @@ class Forward final : public LayerCompute {
 
   // The step.
   const StepPlan* plan_ = nullptr;
+  std::vector<LatentCopy> copies_;
   std::vector<SampleRow> sample_rows_;  // [outputs]
   int32_t top_stride_ = 0;
   std::vector<TokenLogprob> top_;  // of the output that was asked for last

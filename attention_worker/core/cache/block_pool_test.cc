@@ -32,18 +32,38 @@ TEST(BlockPool, TakesAllThatIsAskedForOrNothing) {
   EXPECT_EQ(pool.free_blocks(), 3);
 }
 
-TEST(BlockPool, GivesBackEveryBlockAndForgetsWhoHadThem) {
-  BlockPool pool(4);
-  std::vector<int32_t> one, two;
-  EXPECT_TRUE(pool.Take(2, one));
-  EXPECT_TRUE(pool.Take(2, two));
-  pool.Give(one);
-  EXPECT_THAT(one, IsEmpty());
-  EXPECT_EQ(pool.used_blocks(), 2);
-  pool.Give(one);  // nothing more to give
-  EXPECT_EQ(pool.used_blocks(), 2);
-  EXPECT_TRUE(pool.Take(2, one));
-  for (int32_t block : one) EXPECT_EQ(std::count(two.begin(), two.end(), block), 0);
+TEST(BlockPool, ABlockIsFreeWithItsLastReference) {
+  BlockPool pool(2);
+  std::vector<int32_t> mine;
+  ASSERT_TRUE(pool.Take(1, mine));
+  pool.Share(mine[0]);
+  std::vector<int32_t> yours = mine;
+  pool.Give(mine);
+  EXPECT_THAT(mine, IsEmpty());
+  EXPECT_EQ(pool.free_blocks(), 1);
+  pool.Give(yours);
+  EXPECT_EQ(pool.free_blocks(), 2);
+}
+
+TEST(BlockPool, WhatIsKeptAndNobodyUsesIsIdle) {
+  BlockPool pool(3);
+  std::vector<int32_t> mine;
+  ASSERT_TRUE(pool.Take(1, mine));
+  const int32_t block = mine[0];
+  pool.Keep(block);
+  EXPECT_FALSE(pool.idle(block));
+  EXPECT_EQ(pool.used_blocks(), 1);
+  pool.Give(mine);
+  EXPECT_TRUE(pool.idle(block));
+  EXPECT_EQ(pool.idle_blocks(), 1);
+  EXPECT_EQ(pool.used_blocks(), 0);
+  EXPECT_EQ(pool.free_blocks(), 2);
+  pool.Share(block);
+  EXPECT_EQ(pool.idle_blocks(), 0);
+  pool.Unkeep(block);
+  EXPECT_EQ(pool.used_blocks(), 1);
+  pool.Give(block);
+  EXPECT_EQ(pool.free_blocks(), 3);
 }
 
 TEST(BlockPool, NeverGivesOneBlockToTwo) {
@@ -72,13 +92,15 @@ TEST(BlockPool, NeverGivesOneBlockToTwo) {
   }
 }
 
-TEST(BlockPoolDeathTest, DiesOfABlockThatIsGivenBackTwice) {
+TEST(BlockPoolDeathTest, DiesOfAReferenceThatIsGivenBackTwice) {
   BlockPool pool(2);
   std::vector<int32_t> blocks;
   pool.Take(1, blocks);
   std::vector<int32_t> copy = blocks;
   pool.Give(blocks);
-  EXPECT_DEATH(pool.Give(copy), "a block is given back once");
+  EXPECT_DEATH(pool.Give(copy), "a reference is given back once");
+  EXPECT_DEATH(pool.Share(copy[0]), "a shared block is taken");
+  EXPECT_DEATH(pool.Unkeep(copy[0]), "the cache gives up what it keeps");
 }
 
 }  // namespace

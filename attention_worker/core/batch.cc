@@ -1,0 +1,220 @@
+#include "attention_worker/core/batch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/check.h"
+
+namespace expertmesh {
+namespace {
+
+void InsertByOrder(std::vector<SequencePtr>& sequences, SequencePtr sequence) {
+  const auto after = std::upper_bound(
+      sequences.begin(), sequences.end(), sequence,
+      [](const SequencePtr& a, const SequencePtr& b) { return a->order < b->order; });
+  sequences.insert(after, std::move(sequence));
+}
+
+// A preempted sequence has to find more room each time before it goes on: so it is not preempted
+// again at once.
+int32_t MarginBlocks(const Sequence& sequence) {
+  return sequence.preemptions == 0 ? 1 : 1 << std::min(sequence.preemptions, 20);
+}
+
+}  // namespace
+
+Batch::Batch(BatchOptions options, int32_t blocks, int32_t block_rows)
+    : options_(options), block_rows_(block_rows), ledger_(blocks, block_rows) {}
+
+void Batch::Add(SequencePtr sequence) {
+  sequence->order = next_order_++;
+  shares_.Enter(sequence->request.caller);
+  waiting_.push_back(std::move(sequence));
+}
+
+Sequence* Batch::Find(RequestId id) const {
+  for (const auto* list : {&waiting_, &running_}) {
+    for (const SequencePtr& sequence : *list) {
+      if (sequence->id == id) return sequence.get();
+    }
+  }
+  return nullptr;
+}
+
+void Batch::SweepWaiting() {
+  std::erase_if(waiting_, [&](const SequencePtr& sequence) {
+    if (sequence->ended) shares_.Leave(sequence->request.caller);
+    return sequence->ended;
+  });
+}
+
+void Batch::Sweep() {
+  SweepWaiting();
+  std::erase_if(running_, [&](const SequencePtr& sequence) {
+    if (!sequence->ended) return false;
+    Keep(*sequence);
+    ledger_.Release(sequence->cache);
+    shares_.Leave(sequence->request.caller);
+    return true;
+  });
+}
+
+void Batch::Keep(Sequence& sequence) {
+  if (sequence.spoiled || sequence.cache.cached == 0) return;
+  ledger_.Keep(sequence.request.cache_salt, sequence.tokens, sequence.cache);
+}
+
+// ---- admission
+
+void Batch::Admit(Time now) {
+  const size_t places = static_cast<size_t>(options_.max_sequences);
+  if (waiting_.empty() || running_.size() >= places) return;
+  std::vector<std::pair<Waiting, Sequence*>> order;
+  for (const SequencePtr& sequence : waiting_) {
+    const GenerateRequest& request = sequence->request;
+    order.push_back({{sequence->preemptions > 0, request.priority, sequence->arrived,
+                      shares_.served(request.caller), sequence->order},
+                     sequence.get()});
+  }
+  std::sort(order.begin(), order.end(),
+            [now](const auto& a, const auto& b) { return GoesBefore(a.first, b.first, now); });
+  for (const auto& [waiting, next] : order) {
+    if (running_.size() >= places) return;
+    const CacheLedger::Found found = next->may_reuse()
+                                         ? ledger_.Look(next->request.cache_salt, next->tokens)
+                                         : CacheLedger::Found();
+    if (Awaits(*next, found.positions)) continue;
+    if (!Fits(*next, found) || !TryAdmit(*next)) return;  // nobody overtakes it
+    const auto it = std::find_if(waiting_.begin(), waiting_.end(),
+                                 [next = next](const auto& w) { return w.get() == next; });
+    InsertByOrder(running_, std::move(*it));
+    waiting_.erase(it);
+    estimate_.OnAdmitted(now, !waiting_.empty());
+  }
+}
+
+// Whether one that runs is just computing what `next` could take over from it.
+bool Batch::Awaits(const Sequence& next, int32_t found) const {
+  if (!next.may_reuse()) return false;
+  for (const SequencePtr& other : running_) {
+    if (other->kept || other->spoiled || other->request.cache_salt != next.request.cache_salt)
+      continue;
+    const size_t most = std::min(next.tokens.size() - 1, other->request.prompt.size());
+    const auto differ =
+        std::mismatch(next.tokens.begin(), next.tokens.begin() + most, other->tokens.begin());
+    if (differ.first - next.tokens.begin() - found >= block_rows_) return true;
+  }
+  return false;
+}
+
+bool Batch::Fits(Sequence& next, CacheLedger::Found found) const {
+  const int32_t known = ledger_.BlocksFor(next.known());
+  const int32_t most = ledger_.BlocksFor(next.most());
+  const int32_t margin = running_.empty() ? 0 : std::min(MarginBlocks(next), most - known);
+  return known - found.used_blocks + margin <= ledger_.obtainable();
+}
+
+bool Batch::TryAdmit(Sequence& next) {
+  // A copy needs one block more than there may be.
+  for (bool tail : {true, false}) {
+    if (next.may_reuse()) {
+      const absl::Span<const int32_t> all_but_last(next.tokens.data(), next.tokens.size() - 1);
+      ledger_.Reuse(next.request.cache_salt, all_but_last, tail, next.cache);
+    }
+    if (ledger_.Grow(next.cache, next.known())) {
+      if (next.from_cache < 0) next.from_cache = std::min(next.cache.cached, next.prompt());
+      return true;
+    }
+    ledger_.Release(next.cache);
+  }
+  return false;
+}
+
+// ---- steps
+
+void Batch::Plan(std::vector<RowRange>& ranges, std::vector<BlockCopy>& copies) {
+  progress_.clear();
+  for (const SequencePtr& sequence : running_) {
+    progress_.push_back({sequence->cache.cached, sequence->known()});
+  }
+  PlanStep(progress_, options_.scheduler, ranges);
+  std::vector<Holder> holders;
+  std::vector<bool> gone(running_.size(), false);
+  for (const RowRange& range : ranges) {
+    Sequence& sequence = *running_[range.index];
+    while (!gone[range.index] && !ledger_.Grow(sequence.cache, range.first + range.count)) {
+      holders.clear();
+      std::vector<size_t> index;
+      for (size_t i = 0; i < running_.size(); ++i) {
+        if (gone[i]) continue;
+        const Sequence& other = *running_[i];
+        holders.push_back({other.request.priority, other.preemptions, other.order});
+        index.push_back(i);
+      }
+      const int32_t victim = ChooseVictim(holders);
+      CHECK(victim >= 0, "one sequence alone fits the cache");
+      gone[index[victim]] = true;
+      Preempt(index[victim]);
+    }
+  }
+  // Those that are gone leave ranges and list; indices move up.
+  std::erase_if(ranges, [&](const RowRange& range) { return gone[range.index]; });
+  for (RowRange& range : ranges) {
+    range.index -= static_cast<int32_t>(std::count(gone.begin(), gone.begin() + range.index, true));
+  }
+  std::erase(running_, nullptr);
+  copies.clear();
+  for (const RowRange& range : ranges) ledger_.TakeCopy(running_[range.index]->cache, copies);
+}
+
+void Batch::Preempt(size_t index) {
+  SequencePtr sequence = std::move(running_[index]);
+  Keep(*sequence);
+  ledger_.Release(sequence->cache);
+  most_preemptions_ = std::max(most_preemptions_, ++sequence->preemptions);
+  ++preemptions_;
+  InsertByOrder(waiting_, std::move(sequence));
+}
+
+void Batch::Computed(Sequence& sequence) {
+  shares_.Charge(sequence.request.caller, 1);
+  if (!sequence.ended) ++sequence.cache.cached;  // else some of its rows were skipped
+}
+
+void Batch::StepDone() {
+  ledger_.CopiesMade();
+  for (const SequencePtr& sequence : running_) {
+    if (sequence->kept || sequence->cache.cached < sequence->prompt()) continue;
+    sequence->kept = true;
+    Keep(*sequence);
+  }
+}
+
+void Batch::ForgetLatents() {
+  ledger_.Forget();
+  for (const SequencePtr& sequence : running_) sequence->spoiled = true;
+}
+
+std::optional<Duration> Batch::ExpectedWait() const {
+  const bool at_once =
+      waiting_.empty() && running_.size() < static_cast<size_t>(options_.max_sequences);
+  return at_once ? Duration::zero() : estimate_.For(waiting_.size());
+}
+
+void Batch::ReleaseAll() {
+  for (auto* list : {&waiting_, &running_}) {
+    for (const SequencePtr& sequence : *list) ledger_.Release(sequence->cache);
+  }
+  ledger_.CopiesMade();
+  ledger_.Forget();
+}
+
+absl::Status Batch::Check() const {
+  std::vector<const CacheHolding*> holdings;
+  for (const auto* list : {&waiting_, &running_}) {
+    for (const SequencePtr& sequence : *list) holdings.push_back(&sequence->cache);
+  }
+  return ledger_.Check(holdings);
+}
+
+}  // namespace expertmesh

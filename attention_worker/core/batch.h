@@ -1,0 +1,92 @@
+// batch.h: which sequences wait and which run, and what each holds of the latent cache.
+//
+// Continuous batching: whoever waits is admitted as soon as there is a place and blocks for what is
+// known of it; from then on it takes blocks as it grows. Where none is to be had, the victim of
+// waiting_order.h gives its blocks back, waits again ahead of those that never ran, and computes
+// anew what nobody kept. The oldest of those that run is never a victim, and no request is longer
+// than the empty cache: so there is always one that goes on.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "attention_worker/core/cache/cache_ledger.h"
+#include "attention_worker/core/scheduler/fair_share.h"
+#include "attention_worker/core/scheduler/scheduler.h"
+#include "attention_worker/core/scheduler/wait_estimate.h"
+#include "attention_worker/core/scheduler/waiting_order.h"
+#include "attention_worker/core/sequence.h"
+
+namespace expertmesh {
+
+struct BatchOptions {
+  SchedulerLimits scheduler;
+  int32_t max_sequences = 64;  // that run
+};
+
+// Threads: one. Sequences are the batch's from Add on, until they have ended and Sweep was called.
+class Batch {
+ public:
+  Batch(BatchOptions options, int32_t blocks, int32_t block_rows);
+
+  // It waits.
+  void Add(SequencePtr sequence);
+  // Those that wait, by arrival; those that run, by arrival.
+  const std::vector<SequencePtr>& waiting() const { return waiting_; }
+  const std::vector<SequencePtr>& running() const { return running_; }
+  // Null: none of this number waits or runs.
+  Sequence* Find(RequestId id) const;
+
+  // Lets go of those that waited and have ended.
+  void SweepWaiting();
+
+  // Between steps only:
+  // Lets go of all that have ended.
+  void Sweep();
+  // Takes from those that wait.
+  void Admit(Time now);
+  // The rows of the next step, decode rows first, and the copies that it begins with. Indices are
+  // those of running(). May preempt.
+  void Plan(std::vector<RowRange>& ranges, std::vector<BlockCopy>& copies);
+
+  // One more planned row of a sequence was computed.
+  void Computed(Sequence& sequence);
+  // The step is over; what it computed of prompts serves others from now on.
+  void StepDone();
+
+  // What has been computed so far serves nobody who comes from now on.
+  void ForgetLatents();
+  // For the next one that comes; nullopt: not known.
+  std::optional<Duration> ExpectedWait() const;
+  // Every block is given back, without a step in flight or any to come.
+  void ReleaseAll();
+
+  int32_t used_blocks() const { return ledger_.used_blocks(); }
+  int64_t preemptions() const { return preemptions_; }
+  int32_t most_preemptions() const { return most_preemptions_; }  // of one sequence
+  // INTERNAL: what is wrong with the account of the cache.
+  absl::Status Check() const;
+
+ private:
+  bool Fits(Sequence& next, CacheLedger::Found found) const;
+  bool Awaits(const Sequence& next, int32_t found) const;
+  bool TryAdmit(Sequence& next);
+  void Preempt(size_t index);
+  void Keep(Sequence& sequence);
+
+  BatchOptions options_;
+  int32_t block_rows_;
+  CacheLedger ledger_;
+  FairShare shares_;
+  WaitEstimate estimate_;
+  uint64_t next_order_ = 1;
+  int64_t preemptions_ = 0;
+  int32_t most_preemptions_ = 0;
+  std::vector<SequencePtr> waiting_;
+  std::vector<SequencePtr> running_;
+  std::vector<Progress> progress_;  // scratch of Plan
+};
+
+}  // namespace expertmesh
