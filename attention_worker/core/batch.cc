@@ -69,24 +69,29 @@ void Batch::Keep(Sequence& sequence) {
 void Batch::Admit(Time now) {
   const size_t places = static_cast<size_t>(options_.max_sequences);
   if (waiting_.empty() || running_.size() >= places) return;
-  std::vector<std::pair<Waiting, Sequence*>> order;
+  order_.clear();
   for (const SequencePtr& sequence : waiting_) {
     const GenerateRequest& request = sequence->request;
-    order.push_back({{sequence->preemptions > 0, request.priority, sequence->arrived,
-                      shares_.served(request.caller), sequence->order},
-                     sequence.get()});
+    order_.push_back({{sequence->preemptions > 0, request.priority, sequence->arrived,
+                       shares_.served(request.caller), sequence->order},
+                      sequence.get()});
   }
-  std::sort(order.begin(), order.end(),
-            [now](const auto& a, const auto& b) { return GoesBefore(a.first, b.first, now); });
-  for (const auto& [waiting, next] : order) {
-    if (running_.size() >= places) return;
-    const CacheLedger::Found found = next->may_reuse()
-                                         ? ledger_.Look(next->request.cache_salt, next->tokens)
+  // The first few are all that matters: a heap with the next one on top.
+  const auto later = [now](const auto& a, const auto& b) {
+    return GoesBefore(b.first, a.first, now);
+  };
+  std::make_heap(order_.begin(), order_.end(), later);
+  while (!order_.empty() && running_.size() < places) {
+    std::pop_heap(order_.begin(), order_.end(), later);
+    Sequence& next = *order_.back().second;
+    order_.pop_back();
+    const CacheLedger::Found found = next.may_reuse()
+                                         ? ledger_.Look(next.request.cache_salt, next.tokens)
                                          : CacheLedger::Found();
-    if (Awaits(*next, found.positions)) continue;
-    if (!Fits(*next, found) || !TryAdmit(*next)) return;  // nobody overtakes it
+    if (Awaits(next, found.positions)) continue;
+    if (!Fits(next, found) || !TryAdmit(next)) return;  // nobody overtakes it
     const auto it = std::find_if(waiting_.begin(), waiting_.end(),
-                                 [next = next](const auto& w) { return w.get() == next; });
+                                 [&](const auto& w) { return w.get() == &next; });
     InsertByOrder(running_, std::move(*it));
     waiting_.erase(it);
     estimate_.OnAdmitted(now, !waiting_.empty());

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "attention_worker/core/cache/cache_ledger.h"
@@ -86,7 +87,9 @@ class Batch {
   int32_t most_preemptions_ = 0;
   std::vector<SequencePtr> waiting_;
   std::vector<SequencePtr> running_;
-  std::vector<Progress> progress_;  // scratch of Plan
+  // Scratch.
+  std::vector<Progress> progress_;
+  std::vector<std::pair<Waiting, Sequence*>> order_;
 };
 
 }  // namespace expertmesh

@@ -39,11 +39,10 @@ class FailureTest : public testing::Test {
   // What the fleet says is passed on: the client does not help itself.
   FailureTest() { cluster_.client().most_resumes = 0; }
 
-  ProcessCluster cluster_{
-      {.model = EXPERTMESH_SOURCE_DIR "/models/tiny",
-       .attention_workers = 1,
-       .expert_workers = 2,
-       .coordinator_flags = {"--drain-ms", "60000"}}};
+  ProcessCluster cluster_{{.model = EXPERTMESH_SOURCE_DIR "/models/tiny",
+                           .attention_workers = 1,
+                           .expert_workers = 2,
+                           .coordinator_flags = {"--drain-ms", "60000"}}};
 
   Bits Ask(const GenerateRequest& request) {
     Bits bits;

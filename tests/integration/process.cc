@@ -115,12 +115,15 @@ std::optional<int> Process::Wait(Duration patience) {
   return exit_code_;
 }
 
-size_t Process::PeakResidentBytes() const {
+size_t Process::PeakResidentBytes() const { return MemoryOf("VmHWM:"); }
+size_t Process::ResidentBytes() const { return MemoryOf("VmRSS:"); }
+
+size_t Process::MemoryOf(const std::string& field) const {
   std::ifstream status(absl::StrCat("/proc/", pid_, "/status"));
   std::string word;
   size_t kilobytes = 0;
   while (status >> word) {
-    if (word == "VmHWM:") status >> kilobytes;
+    if (word == field) status >> kilobytes;
   }
   return kilobytes * 1024;
 }

@@ -36,11 +36,14 @@ class Process {
   std::optional<int> Wait(Duration patience);
   // VmHWM of /proc: the most memory that it ever had resident, in bytes.
   size_t PeakResidentBytes() const;
+  // VmRSS: what is resident now.
+  size_t ResidentBytes() const;
   pid_t pid() const { return pid_; }
 
  private:
   Process(pid_t pid, int out) : pid_(pid), out_(out) {}
   bool Fill(Time until);  // reads more of stdout
+  size_t MemoryOf(const std::string& field) const;
 
   pid_t pid_;
   int out_;
