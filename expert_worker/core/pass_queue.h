@@ -1,8 +1,10 @@
 // pass_queue.h: dispatches that wait for their experts, and which rows make the next pass.
 //
-// A pass takes rows of one layer, at most `max_rows`, from any callers: first the layer of the
-// oldest call of the best lane, then whatever else waits for that layer, lane by lane, in order of
-// arrival. A call may be cut over several passes: rows are independent, so every cut is legal.
+// A pass takes rows of one layer, at most `max_rows`, from any callers: the layer of the oldest
+// call of the best lane, and of it whatever waits, lane by lane. Where a lane has more rows than
+// fit, its senders get equal shares, each its calls in order of arrival. A call that is passed over
+// many times comes before all lanes, so a prompt does not wait for ever beside others' decoding. A
+// call may be cut over several passes: rows are independent, so every cut is legal.
 #pragma once
 
 #include <cstdint>
@@ -19,9 +21,10 @@ struct ExpertCall {
   uint64_t channel = 0;
   Message request;
   std::vector<std::byte>
-      output;        // one row per assignment, in the wire's dtype; from its first pass
-  size_t taken = 0;  // assignments given to passes
-  size_t done = 0;   // assignments computed
+      output;           // one row per assignment, in the wire's dtype; from its first pass
+  size_t taken = 0;     // assignments given to passes
+  size_t done = 0;      // assignments computed
+  int passed_over = 0;  // passes that took nothing of it while it waited
   size_t assignments() const { return request.assignments.size(); }
 };
 
@@ -31,6 +34,8 @@ struct PassPiece {
   size_t first = 0;
   size_t count = 0;
 };
+
+inline constexpr int kPassesOfPatience = 16;
 
 // Threads: one. Pointers to calls are the caller's and must stay until Remove or their last piece.
 class PassQueue {
@@ -49,9 +54,18 @@ class PassQueue {
 
  private:
   const ExpertCall* Best() const;
+  // What one sender's calls of a lane want, and get.
+  struct Demand {
+    uint64_t channel = 0;
+    size_t rows = 0;
+    size_t granted = 0;
+  };
+  static void ShareRoom(size_t room, std::vector<Demand>& demands);
+  void TakeLane(uint32_t layer, Lane lane, size_t& room, std::vector<PassPiece>& pieces);
 
   size_t max_rows_;
   std::deque<ExpertCall*> waiting_;  // in order of arrival
+  std::vector<Demand> demands_;      // scratch
 };
 
 }  // namespace expertmesh

@@ -86,6 +86,33 @@ TEST(PassQueue, LetsADecodeCallInBetweenThePiecesOfAPrompt) {
   EXPECT_THAT(Take(queue), ElementsAre(Piece{&prompt, 3, 3}));
 }
 
+TEST(PassQueue, GivesSendersEqualSharesOfALane) {
+  PassQueue queue(12);
+  ExpertCall a0 = Call(1, Lane::kPrefill, 20), a1 = Call(1, Lane::kPrefill, 20),
+             b = Call(1, Lane::kPrefill, 3), c = Call(1, Lane::kPrefill, 20);
+  a0.channel = a1.channel = 1;
+  b.channel = 2;
+  c.channel = 3;
+  for (ExpertCall* call : {&a0, &a1, &b, &c}) queue.Push(call);
+  EXPECT_THAT(Take(queue), ElementsAre(Piece{&a0, 0, 5}, Piece{&b, 0, 3}, Piece{&c, 0, 4}));
+  EXPECT_THAT(Take(queue), ElementsAre(Piece{&a0, 5, 6}, Piece{&c, 4, 6}));
+}
+
+TEST(PassQueue, APromptIsNotPassedOverForEver) {
+  PassQueue queue(4);
+  ExpertCall prompt = Call(1, Lane::kPrefill, 2);
+  queue.Push(&prompt);
+  std::deque<ExpertCall> decodes;
+  int passes = 0;
+  for (bool taken = false; !taken; ++passes) {
+    ASSERT_LE(passes, kPassesOfPatience);
+    decodes.push_back(Call(2, Lane::kDecode, 4));
+    queue.Push(&decodes.back());
+    taken = std::get<0>(Take(queue).front()) == &prompt;
+  }
+  EXPECT_EQ(passes, kPassesOfPatience + 1);
+}
+
 TEST(PassQueue, ForgetsACallThatIsRemovedHalfDone) {
   PassQueue queue(3);
   ExpertCall a = Call(1, Lane::kDecode, 5), b = Call(1, Lane::kDecode, 2);
