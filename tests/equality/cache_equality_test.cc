@@ -5,9 +5,8 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "cli/embedded/embedded_cluster.h"
 #include "common/log.h"
-#include "tests/support/generation.h"
+#include "tests/equality/ask.h"
 
 namespace expertmesh {
 namespace {
@@ -29,33 +28,6 @@ std::unique_ptr<EmbeddedCluster> StartCluster(int64_t cache_tokens, int32_t max_
   const absl::Status whole = (*cluster)->WaitUntilWhole(std::chrono::seconds(30));
   EXPECT_TRUE(whole.ok()) << whole;
   return *std::move(cluster);
-}
-
-struct Answer {
-  Bits bits;
-  Usage usage;
-};
-
-Answer Ask(EmbeddedCluster& cluster, const GenerateRequest& request) {
-  Answer answer;
-  const absl::Status status = cluster.Generate(request, [&](const Delta& delta) {
-    AddTo(answer.bits, delta);
-    if (delta.finish != FinishReason::kNone) answer.usage = delta.usage;
-  });
-  EXPECT_TRUE(status.ok()) << status;
-  return answer;
-}
-
-// All at once, each from a thread of its own.
-std::vector<Bits> AskTogether(EmbeddedCluster& cluster,
-                              const std::vector<GenerateRequest>& requests) {
-  std::vector<Bits> answers(requests.size());
-  std::vector<std::thread> threads;
-  for (size_t i = 0; i < requests.size(); ++i) {
-    threads.emplace_back([&, i] { answers[i] = Ask(cluster, requests[i]).bits; });
-  }
-  for (std::thread& thread : threads) thread.join();
-  return answers;
 }
 
 GenerateRequest Drawn(std::vector<int32_t> prompt, int32_t max_tokens) {

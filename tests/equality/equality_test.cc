@@ -4,9 +4,8 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "cli/embedded/embedded_cluster.h"
 #include "common/log.h"
-#include "tests/support/generation.h"
+#include "tests/equality/ask.h"
 
 namespace expertmesh {
 namespace {
@@ -45,27 +44,6 @@ std::unique_ptr<EmbeddedCluster> StartCluster(const Layout& layout) {
   return *std::move(cluster);
 }
 
-Bits Ask(EmbeddedCluster& cluster, const GenerateRequest& request) {
-  Bits answer;
-  const absl::Status status =
-      cluster.Generate(request, [&](const Delta& delta) { AddTo(answer, delta); });
-  EXPECT_TRUE(status.ok()) << status;
-  EXPECT_EQ(answer.ids.size(), static_cast<size_t>(request.max_tokens));
-  return answer;
-}
-
-// All at once, each from a thread of its own.
-std::vector<Bits> AskTogether(EmbeddedCluster& cluster,
-                              const std::vector<GenerateRequest>& requests) {
-  std::vector<Bits> answers(requests.size());
-  std::vector<std::thread> threads;
-  for (size_t i = 0; i < requests.size(); ++i) {
-    threads.emplace_back([&, i] { answers[i] = Ask(cluster, requests[i]); });
-  }
-  for (std::thread& thread : threads) thread.join();
-  return answers;
-}
-
 class EqualityTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -75,7 +53,8 @@ class EqualityTest : public testing::Test {
     auto cluster = StartCluster({});
     ASSERT_NE(cluster, nullptr);
     alone_ = new std::vector<Bits>;
-    for (const GenerateRequest& request : *requests_) alone_->push_back(Ask(*cluster, request));
+    for (const GenerateRequest& request : *requests_)
+      alone_->push_back(Ask(*cluster, request).bits);
     ExpectSeedAndChoiceToCount(*cluster);
   }
 
@@ -83,20 +62,21 @@ class EqualityTest : public testing::Test {
     GenerateRequest request = (*requests_)[0];
     request.sampling.temperature = 1;
     request.sampling.seed = 1;
-    const Bits drawn = Ask(cluster, request);
+    const Bits drawn = Ask(cluster, request).bits;
     request.sampling.seed = 2;
-    EXPECT_NE(Ask(cluster, request), drawn) << "another seed";
+    EXPECT_NE(Ask(cluster, request).bits, drawn) << "another seed";
     request.sampling.seed = 1;
-    EXPECT_EQ(Ask(cluster, request), drawn) << "the same once more";
+    EXPECT_EQ(Ask(cluster, request).bits, drawn) << "the same once more";
     request.choice = 1;
-    EXPECT_NE(Ask(cluster, request), drawn) << "another choice";
+    EXPECT_NE(Ask(cluster, request).bits, drawn) << "another choice";
   }
 
   static void ExpectSame(const Layout& layout) {
     SCOPED_TRACE(layout.Name());
     auto cluster = StartCluster(layout);
     ASSERT_NE(cluster, nullptr);
-    for (size_t i = 0; i < 3; ++i) EXPECT_EQ(Ask(*cluster, (*requests_)[i]), (*alone_)[i]) << i;
+    for (size_t i = 0; i < 3; ++i)
+      EXPECT_EQ(Ask(*cluster, (*requests_)[i]).bits, (*alone_)[i]) << i;
     const std::vector<Bits> together = AskTogether(*cluster, *requests_);
     for (size_t i = 0; i < together.size(); ++i) {
       EXPECT_EQ(together[i], (*alone_)[i]) << "request " << i << " among the others";
