@@ -134,22 +134,24 @@ absl::Status AttentionNode::CheckSubmit(const GenerateRequest& request, Time now
   RETURN_IF_ERROR(ValidateRequest(request, options_.limits));
   if (ended_) return TryAgainLater("this worker is stopping");
   if (!ready_) return TryAgainLater("weights are still loading");
+  using std::chrono::milliseconds;
+  const auto wait =
+      std::chrono::duration_cast<milliseconds>(batch_.ExpectedWait().value_or(Duration::zero()));
   const size_t most = static_cast<size_t>(options_.batch.max_sequences) + options_.max_waiting;
   if (sequences() >= most) {
     return WithRetryAfter(absl::ResourceExhaustedError(
                               absl::StrCat(sequences(), " requests run or wait; at most ", most,
                                            " (--max-sequences and --max-waiting together)")),
-                          kRetryHint);
+                          std::max(wait, kRetryHint));
   }
-  const Duration wait = batch_.ExpectedWait().value_or(Duration::zero());
-  if (request.deadline == kNever || now + wait < request.deadline) return absl::OkStatus();
-  const auto ms = [](Duration d) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(d);
-  };
+  if (wait == wait.zero() || request.deadline == kNever || now + wait < request.deadline) {
+    return absl::OkStatus();
+  }
+  const auto left = std::chrono::duration_cast<milliseconds>(request.deadline - now);
   return WithRetryAfter(absl::ResourceExhaustedError(
-                            absl::StrCat("the deadline is in ", ms(request.deadline - now).count(),
-                                         " ms; a place is expected in ", ms(wait).count(), " ms")),
-                        ms(wait));
+                            absl::StrCat("the deadline is in ", left.count(),
+                                         " ms; a place is expected in ", wait.count(), " ms")),
+                        wait);
 }
 
 void AttentionNode::Submit(RequestId id, GenerateRequest request, GenerationListener* listener,
