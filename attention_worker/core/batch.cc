@@ -143,42 +143,47 @@ void Batch::Plan(std::vector<RowRange>& ranges, std::vector<BlockCopy>& copies) 
     progress_.push_back({sequence->cache.cached, sequence->known()});
   }
   PlanStep(progress_, options_.scheduler, ranges);
-  std::vector<Holder> holders;
-  std::vector<bool> gone(running_.size(), false);
+  bool some_are_gone = false;
   for (const RowRange& range : ranges) {
-    Sequence& sequence = *running_[range.index];
-    while (!gone[range.index] && !ledger_.Grow(sequence.cache, range.first + range.count)) {
-      holders.clear();
-      std::vector<size_t> index;
-      for (size_t i = 0; i < running_.size(); ++i) {
-        if (gone[i]) continue;
-        const Sequence& other = *running_[i];
-        holders.push_back({other.request.priority, other.preemptions, other.order});
-        index.push_back(i);
-      }
-      const int32_t victim = ChooseVictim(holders);
-      CHECK(victim >= 0, "one sequence alone fits the cache");
-      gone[index[victim]] = true;
-      Preempt(index[victim]);
+    const SequencePtr& sequence = running_[range.index];
+    while (sequence != nullptr && !ledger_.Grow(sequence->cache, range.first + range.count)) {
+      PreemptOne();  // it may be this one
+      some_are_gone = true;
     }
   }
-  // Those that are gone leave ranges and list; indices move up.
-  std::erase_if(ranges, [&](const RowRange& range) { return gone[range.index]; });
-  for (RowRange& range : ranges) {
-    range.index -= static_cast<int32_t>(std::count(gone.begin(), gone.begin() + range.index, true));
-  }
-  std::erase(running_, nullptr);
+  if (some_are_gone) CloseGaps(ranges);
   copies.clear();
   for (const RowRange& range : ranges) ledger_.TakeCopy(running_[range.index]->cache, copies);
 }
 
-void Batch::Preempt(size_t index) {
-  SequencePtr sequence = std::move(running_[index]);
+// Leaves a gap in running_.
+void Batch::PreemptOne() {
+  holders_.clear();
+  for (const SequencePtr& sequence : running_) {
+    if (sequence == nullptr) continue;
+    holders_.push_back({sequence->request.priority, sequence->preemptions, sequence->order});
+  }
+  const int32_t victim = ChooseVictim(holders_);
+  CHECK(victim >= 0, "one sequence alone fits the cache");
+  const auto found =
+      std::find_if(running_.begin(), running_.end(), [&](const SequencePtr& sequence) {
+        return sequence != nullptr && sequence->order == holders_[victim].order;
+      });
+  SequencePtr sequence = std::move(*found);
   Keep(*sequence);
   ledger_.Release(sequence->cache);
   most_preemptions_ = std::max(most_preemptions_, ++sequence->preemptions);
   ++preemptions_;
   InsertByOrder(waiting_, std::move(sequence));
+}
+
+void Batch::CloseGaps(std::vector<RowRange>& ranges) {
+  std::erase_if(ranges, [&](const RowRange& range) { return running_[range.index] == nullptr; });
+  for (RowRange& range : ranges) {
+    const auto self = running_.begin() + range.index;
+    range.index -= static_cast<int32_t>(std::count(running_.begin(), self, nullptr));
+  }
+  std::erase(running_, nullptr);
 }
 
 void Batch::Computed(Sequence& sequence) {

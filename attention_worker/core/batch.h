@@ -74,7 +74,8 @@ class Batch {
   bool Fits(Sequence& next, CacheLedger::Found found) const;
   bool Awaits(const Sequence& next, int32_t found) const;
   bool TryAdmit(Sequence& next);
-  void Preempt(size_t index);
+  void PreemptOne();
+  void CloseGaps(std::vector<RowRange>& ranges);
   void Keep(Sequence& sequence);
 
   BatchOptions options_;
@@ -89,6 +90,7 @@ class Batch {
   std::vector<SequencePtr> running_;
   // Scratch.
   std::vector<Progress> progress_;
+  std::vector<Holder> holders_;
   std::vector<std::pair<Waiting, Sequence*>> order_;
 };
 
