@@ -67,8 +67,8 @@ ProcessCluster* LoadTest::cluster_ = nullptr;
 std::string LoadTest::server_;
 
 TEST_F(LoadTest, AClosedLoopReportsWhatItAskedFor) {
-  const json report = Report({"--concurrency", "4", "--requests", "12", "--prompt-tokens", "20",
-                              "--warmup", "3", "--slo-ttft-ms", "1e9"});
+  json report = Report({"--concurrency", "4", "--requests", "12", "--prompt-tokens", "20",
+                        "--warmup", "3", "--slo-ttft-ms", "1e9"});
   EXPECT_EQ(report["concurrency"], 4);
   EXPECT_EQ(report["requests"]["ok"], 12) << "the warm-up is not counted";
   EXPECT_EQ(report["requests"]["failed"], 0);
@@ -91,12 +91,12 @@ TEST_F(LoadTest, AClosedLoopReportsWhatItAskedFor) {
 }
 
 TEST_F(LoadTest, AnOpenLoopReportsEachArrival) {
-  const json report =
+  json report =
       Report({"--rate", "100", "--requests", "15", "--prompt-tokens", "5..30", "--records"});
   EXPECT_EQ(report["rate_per_s"], 100);
   EXPECT_EQ(report["requests"]["ok"], 15);
   ASSERT_EQ(report["records"].size(), 15u);
-  for (const json& record : report["records"]) {
+  for (json record : report["records"]) {
     EXPECT_GE(record["prompt_tokens"], 5);
     EXPECT_LE(record["prompt_tokens"], 30);
     EXPECT_EQ(record["output_tokens"], 4);
@@ -107,7 +107,7 @@ TEST_F(LoadTest, AnOpenLoopReportsEachArrival) {
 TEST_F(LoadTest, ASharedPrefixIsFoundCachedUnlessSaltsAreDistinct) {
   const std::vector<std::string> words = {"--concurrency",   "1", "--requests",      "6",
                                           "--prompt-tokens", "8", "--shared-prefix", "128"};
-  const json report = Report(words);
+  json report = Report(words);
   EXPECT_EQ(report["input_tokens"], 6 * (128 + 8));
   EXPECT_GE(report["cached_tokens"], 5 * 128);
   EXPECT_GE(Report(words)["cached_tokens"], 5 * 128);
@@ -118,8 +118,8 @@ TEST_F(LoadTest, ASharedPrefixIsFoundCachedUnlessSaltsAreDistinct) {
 }
 
 TEST_F(LoadTest, ASecondTurnBeginsWithTheFirstAndItsAnswer) {
-  const json report = Report({"--concurrency", "1", "--requests", "4", "--prompt-tokens", "70",
-                              "--turns", "2", "--records"});
+  json report = Report({"--concurrency", "1", "--requests", "4", "--prompt-tokens", "70", "--turns",
+                        "2", "--records"});
   ASSERT_EQ(report["records"].size(), 4u);
   EXPECT_EQ(report["records"][0]["prompt_tokens"], 70);
   EXPECT_EQ(report["records"][1]["prompt_tokens"], 70 + 4 + 70);
@@ -129,7 +129,7 @@ TEST_F(LoadTest, ASecondTurnBeginsWithTheFirstAndItsAnswer) {
 
 TEST_F(LoadTest, ASweepHasAPointPerLoadAndAChart) {
   const std::string plot = testing::TempDir() + "/sweep.svg";
-  const json report =
+  json report =
       Report({"--sweep", "1,2,4", "--requests", "6", "--prompt-tokens", "6", "--plot", plot});
   ASSERT_EQ(report["points"].size(), 3u);
   for (size_t i = 0; i < 3; ++i) {
@@ -141,7 +141,7 @@ TEST_F(LoadTest, ASweepHasAPointPerLoadAndAChart) {
   EXPECT_THAT(svg, HasSubstr("TTFT p99 at 4: "));
   EXPECT_THAT(svg, HasSubstr("output tokens/s at 1: "));
   EXPECT_THAT(svg, testing::EndsWith("</svg>\n"));
-  const json one = Report({"--rate", "1", "--sweep", "200", "--requests", "5", "--plot", plot});
+  json one = Report({"--rate", "1", "--sweep", "200", "--requests", "5", "--plot", plot});
   EXPECT_EQ(one["points"][0]["rate_per_s"], 200);
   EXPECT_THAT(ReadFile(plot), HasSubstr("Latency at 200 requests/s"));
 }
@@ -160,9 +160,9 @@ TEST_F(LoadTest, PrintsTablesForPeople) {
 
 TEST_F(LoadTest, CountsFailuresByCodeAndGoesOn) {
   // Prompts of 3000 to 5000 tokens: the context holds 4096.
-  const json report = Report(
+  json report = Report(
       {"--concurrency", "2", "--requests", "8", "--prompt-tokens", "3000..5000", "--seed", "1"});
-  const json& requests = report["requests"];
+  json requests = report["requests"];
   EXPECT_GT(requests["ok"], 0);
   EXPECT_EQ(requests["failed_by_code"]["INVALID_ARGUMENT"]["count"], requests["failed"]);
   EXPECT_EQ(requests["ok"].get<int>() + requests["failed"].get<int>(), 8);
@@ -205,7 +205,7 @@ TEST_F(LoadTest, AnInterruptionReportsWhatThereIs) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   process->Signal(SIGINT);
-  const json report = json::parse(process->ReadAll(kPatience), nullptr, false);
+  json report = json::parse(process->ReadAll(kPatience), nullptr, false);
   EXPECT_EQ(process->Wait(kPatience), 0);
   ASSERT_FALSE(report.is_discarded());
   EXPECT_EQ(report["interrupted"], true);
@@ -218,7 +218,7 @@ TEST_F(LoadTest, ALostServerIsCountedAndNothingSucceeds) {
   const auto expect_unavailable = [](const Outcome& outcome) {
     EXPECT_EQ(outcome.code, 1) << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr("UNAVAILABLE: no request succeeded"));
-    const json report = json::parse(outcome.out, nullptr, false);
+    json report = json::parse(outcome.out, nullptr, false);
     ASSERT_FALSE(report.is_discarded()) << outcome.out;
     EXPECT_EQ(report["requests"]["ok"], 0);
     EXPECT_EQ(report["requests"]["failed_by_code"]["UNAVAILABLE"]["count"], 6);
