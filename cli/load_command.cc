@@ -25,6 +25,14 @@ constexpr int kWarmupConcurrency = 16;
 constexpr uint32_t kFirstWarmupConversation = 1u << 31;
 constexpr auto kProgressPeriod = Milliseconds(500);
 
+absl::Status WriteFile(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  if (file.good()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("--plot: ", path, " cannot be written"));
+}
+
 class LoadCommand final : public CliCommand {
  public:
   CLI::App* Declare(CLI::App& app) override {
@@ -64,6 +72,7 @@ absl::Status LoadCommand::Run() {
   Client client(flags_.server);
   client.most_resumes = 0;  // what breaks off is to be counted
   RETURN_IF_ERROR(AskForVocabulary(client));
+  if (!flags_.plot.empty()) RETURN_IF_ERROR(WriteFile(flags_.plot, ""));  // not after an hour
   ASSIGN_OR_RETURN(std::vector<RunOptions> points, RunsOf(flags_));
   RunAll(client, interrupts, std::move(points));
   EndProgress();
@@ -163,11 +172,7 @@ absl::Status LoadCommand::WritePlot() const {
                    flags_.output_tokens, ", ", flags_.rate > 0 ? "open" : "closed", " loop");
   const Chart chart =
       reports_.size() == 1 ? DistributionChart(runs_[0], subtitle) : SweepChart(reports_, subtitle);
-  std::ofstream file(flags_.plot, std::ios::binary);
-  file << ToSvg(chart);
-  file.close();
-  if (file.good()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("--plot: ", flags_.plot, " cannot be written"));
+  return WriteFile(flags_.plot, ToSvg(chart));
 }
 
 absl::Status LoadCommand::Verdict() const {

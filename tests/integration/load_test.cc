@@ -192,6 +192,14 @@ TEST_F(LoadTest, RefusesFlagsThatMakeNoSense) {
   }
 }
 
+TEST_F(LoadTest, RefusesAChartThatCannotBeWrittenBeforeItBegins) {
+  const std::string path = testing::TempDir() + "/no-such-folder/x.svg";
+  const Outcome outcome = Load({"--concurrency", "1", "--requests", "1", "--plot", path, "--json"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(outcome.out, "") << "nothing was run";
+  EXPECT_THAT(outcome.err, HasSubstr("--plot: " + path));
+}
+
 TEST_F(LoadTest, AnInterruptionReportsWhatThereIs) {
   const std::string log = testing::TempDir() + "/interrupted.err";
   std::remove(log.c_str());
