@@ -60,45 +60,54 @@ start_cluster() {
     fail "the cluster is not whole after $start_seconds s"
 }
 
-# cpu_ticks NAME: what this process has computed so far, in clock ticks.
-cpu_ticks() {
-  local stat
-  stat=$(<"/proc/${pid_of[$1]}/stat")
-  read -r -a stat <<<"${stat##*) }"
-  echo $((stat[11] + stat[12]))
+# thread_ticks NAME: "NAME THREAD TICKS" of each of its threads: clock ticks computed so far.
+thread_ticks() {
+  local stat text fields
+  for stat in "/proc/${pid_of[$1]}/task/"*/stat; do
+    text=$(<"$stat")
+    read -r -a fields <<<"${text##*) }"
+    echo "$1 ${text%% *} $((fields[11] + fields[12]))"
+  done
 }
 
 # Runs `load` with these flags and tells, in Markdown, which processes the machine computed for
-# meanwhile, and so what the limit was. Each worker computes on one thread (--threads), so one that
-# computes all the time has 1 core.
+# meanwhile, and whether its cores or one thread were busy all the time, which is then the limit.
 cpu_shares() {
-  local name tick_hz ns
-  tick_hz=$(getconf CLK_TCK)
-  local -A ticks=()
+  local name before='' after='' ns own TIMEFORMAT='%U %S'
   local names=(attention expert-1 expert-2 coordinator)
-  for name in "${names[@]}"; do ticks[$name]=$(cpu_ticks "$name"); done
+  for name in "${names[@]}"; do before+=$(thread_ticks "$name")$'\n'; done
   ns=$(date +%s%N)
-  local TIMEFORMAT='%U %S' own
   own=$({ time "$bin/expertmesh" load --server "$server" "$@" >/dev/null; } 2>&1)
   ns=$(($(date +%s%N) - ns))
-  {
-    for name in "${names[@]}"; do echo "$name $(($(cpu_ticks "$name") - ticks[$name]))"; done
-    echo "load-generator $own"
-  } | awk -v hz="$tick_hz" -v ns="$ns" -v cores="$(nproc)" -v others="$(busy_with)" '
-    BEGIN { printf "| process | cores |\n|---|---|\n" }
+  for name in "${names[@]}"; do after+=$(thread_ticks "$name")$'\n'; done
+  awk -v hz="$(getconf CLK_TCK)" -v ns="$ns" -v cores="$(nproc)" -v others="$(busy_with)" \
+    -v own="$own" -v names="${names[*]}" '
+    NF != 3 { next }
+    NR == FNR { before[$2] = $3; next }
     {
-      used = (NF == 3 ? $2 + $3 : $2 / hz) / (ns / 1e9)
+      used = ($3 - before[$2]) / hz / (ns / 1e9)
+      of[$1] += used
       all += used
-      if ($1 == "attention") attention = used
-      printf "| %s | %.2f |\n", $1, used
+      if (used > most[$1]) most[$1] = used
+      if (used > busiest) busiest = used
     }
     END {
-      printf "| together | %.2f of %d |\n\nThe limit: ", all, cores
+      printf "| process | cores | its busiest thread |\n|---|---|---|\n"
+      count = split(names, name, " ")
+      for (i = 1; i <= count; ++i) {
+        printf "| %s | %.2f | %.2f |\n", name[i], of[name[i]], most[name[i]]
+      }
+      split(own, seconds, " ")
+      loader = (seconds[1] + seconds[2]) / (ns / 1e9)
+      all += loader
+      printf "| load generator | %.2f | |\n| together | %.2f of %d | |\n\nThe limit: ", \
+        loader, all, cores
       if (others != "nothing else") print "not told, since others computed here too: " others "."
       else if (all >= 0.9 * cores) print "the cores of the machine, which all processes share."
-      else if (attention >= 0.8) print "the one compute thread of the attention worker."
-      else print "neither the cores nor one thread: processes wait for one another, step by step."
-    }'
+      else if (busiest >= 0.9) print "the busiest thread."
+      else print "no core and no thread is busy all the time. What is left is waiting: in each " \
+        "step the processes, and the threads in them, hand on to one another, layer by layer."
+    }' <(echo "$before") <(echo "$after")
 }
 
 # Who else computes here, for the record: a measurement among compilers is none.
