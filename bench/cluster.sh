@@ -106,7 +106,8 @@ cpu_shares() {
       else if (all >= 0.9 * cores) print "the cores of the machine, which all processes share."
       else if (busiest >= 0.9) print "the busiest thread."
       else print "no core and no thread is busy all the time. What is left is waiting: in each " \
-        "step the processes, and the threads in them, hand on to one another, layer by layer."
+        "step the processes, and the threads in them, hand on to one another, layer " \
+        "by layer (concluded, not measured)."
     }' <(echo "$before") <(echo "$after")
 }
 
