@@ -24,6 +24,7 @@ std::unique_ptr<CliCommand> MakeTokenizeCommand();
 std::unique_ptr<CliCommand> MakeRenderCommand();
 std::unique_ptr<CliCommand> MakeServeCommand();
 std::unique_ptr<CliCommand> MakeTopologyCommand();
+std::unique_ptr<CliCommand> MakeLoadCommand();
 std::unique_ptr<CliCommand> MakeVersionCommand();
 
 }  // namespace expertmesh

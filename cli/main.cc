@@ -14,7 +14,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   std::vector<std::pair<CLI::App*, std::unique_ptr<CliCommand>>> commands;
   for (auto* make : {MakeGenerateCommand, MakeChatCommand, MakeServeCommand, MakeTopologyCommand,
-                     MakeTokenizeCommand, MakeRenderCommand, MakeVersionCommand}) {
+                     MakeTokenizeCommand, MakeRenderCommand, MakeLoadCommand, MakeVersionCommand}) {
     std::unique_ptr<CliCommand> command = make();
     CLI::App* declared = command->Declare(app);
     commands.emplace_back(declared, std::move(command));

@@ -16,7 +16,7 @@
 namespace expertmesh {
 namespace {
 
-constexpr std::chrono::seconds kTopologyPatience{5};
+constexpr std::chrono::seconds kAskPatience{5};
 constexpr std::chrono::milliseconds kPollPeriod{100};
 
 }  // namespace
@@ -87,7 +87,7 @@ void Client::CancelRunning() {
 }
 
 absl::StatusOr<v1::GetTopologyResponse> Client::GetTopology() {
-  return GetTopology(Now() + kTopologyPatience);
+  return GetTopology(Now() + kAskPatience);
 }
 
 absl::StatusOr<v1::GetTopologyResponse> Client::GetTopology(Time deadline) {
@@ -98,11 +98,19 @@ absl::StatusOr<v1::GetTopologyResponse> Client::GetTopology(Time deadline) {
   return response;
 }
 
+absl::StatusOr<v1::ListModelsResponse> Client::ListModels() {
+  grpc::ClientContext context;
+  context.set_deadline(ToGrpcDeadline(Now() + kAskPatience));
+  v1::ListModelsResponse response;
+  RETURN_IF_ERROR(FromGrpcStatus(generation_->ListModels(&context, {}, &response)));
+  return response;
+}
+
 absl::Status Client::WaitUntilWhole(Duration patience) {
   const Time deadline = Now() + patience;
   std::string missing;
   for (;;) {
-    auto fleet = GetTopology(std::min(deadline, Now() + kTopologyPatience));
+    auto fleet = GetTopology(std::min(deadline, Now() + kAskPatience));
     const absl::StatusCode code = fleet.status().code();
     if (fleet.ok() && fleet->missing().empty()) return absl::OkStatus();
     if (fleet.ok()) missing = fleet->missing();

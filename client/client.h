@@ -36,6 +36,9 @@ class Client {
   // The fleet as control sees it. Waits at most 5 s.
   absl::StatusOr<v1::GetTopologyResponse> GetTopology();
 
+  // What is served. Waits at most 5 s.
+  absl::StatusOr<v1::ListModelsResponse> ListModels();
+
   // Until nothing is missing to serve requests, asking every 100 ms; a coordinator that is not
   // there yet is waited for too. Errors  DEADLINE_EXCEEDED after `patience`: what is missing.
   absl::Status WaitUntilWhole(Duration patience);

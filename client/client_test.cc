@@ -23,6 +23,14 @@ class FakeCoordinator final : public v1::Generation::CallbackService {
     return GenerateReactor<UserRequest, v1::GenerateResponse>::Serve(
         &calls_, context, FromProto(*request), ResponseEncoder{.request_id = "", .logprobs = true});
   }
+  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
+                                       const v1::ListModelsRequest*,
+                                       v1::ListModelsResponse* response) override {
+    response->add_models()->set_vocabulary(2048);
+    auto* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
   FakePortOf<UserRequest> port;
 
  private:
@@ -197,10 +205,18 @@ TEST_F(ClientTest, WaitsUntilTheFleetIsWholeOrSaysWhatIsMissing) {
   EXPECT_EQ(client->GetTopology()->topology().epoch().term(), 1u);
 }
 
+TEST_F(ClientTest, TellsWhatIsServed) {
+  const auto models = client->ListModels();
+  ASSERT_TRUE(models.ok()) << models.status();
+  ASSERT_EQ(models->models_size(), 1);
+  EXPECT_EQ(models->models(0).vocabulary(), 2048);
+}
+
 TEST(Client, AServerThatIsNotThereIsUnavailable) {
   Client client("127.0.0.1:1");
   EXPECT_EQ(client.Generate(SomeRequest(), [](const Delta&) {}).code(),
             absl::StatusCode::kUnavailable);
+  EXPECT_EQ(client.ListModels().status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(client.WaitUntilWhole(std::chrono::milliseconds(1)).code(),
             absl::StatusCode::kDeadlineExceeded);
 }

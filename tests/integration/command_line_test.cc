@@ -237,7 +237,7 @@ TEST(Programs, HelpIsGroupedAndSaysSomethingOfEachFlag) {
       {"expertmesh-expert-worker", {}}, {"expertmesh", {"serve"}},
       {"expertmesh", {"generate"}},     {"expertmesh", {"chat"}},
       {"expertmesh", {"tokenize"}},     {"expertmesh", {"render"}},
-      {"expertmesh", {"topology"}},
+      {"expertmesh", {"topology"}},     {"expertmesh", {"load"}},
   };
   for (auto [program, words] : kPrograms) {
     words.push_back("--help");
