@@ -36,7 +36,7 @@ class FrontDoors {
 
    private:
     std::unique_ptr<v1::Generation::Stub> stub_;
-    grpc::ClientContext context_;
+    std::unique_ptr<grpc::ClientContext> context_;
     std::unique_ptr<grpc::ClientReader<v1::GenerateResponse>> reader_;
   };
 
