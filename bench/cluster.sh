@@ -1,12 +1,14 @@
 # shellcheck shell=bash
 # Sourced by the scripts of this folder: a cluster of four processes on loopback.
 #
-#   start_cluster  1 coordinator, 1 attention worker, 2 expert workers, models/tiny; returns when
-#                  the fleet is whole. Sets `server`.
+#   start_cluster [FLAG...]  1 coordinator, $attention_workers attention workers (1) with these
+#                  flags, 2 expert workers, models/tiny; returns when the fleet is whole. Sets
+#                  `server`.
 # When the script ends, however it does, its processes are ended, each by its id.
 
 bin=build/release/bin
 model=models/tiny
+attention_workers=${attention_workers:-1}
 start_seconds=60
 stop_seconds=20
 server=
@@ -53,11 +55,26 @@ start_cluster() {
     ((SECONDS < deadline)) || fail "the coordinator does not listen after $start_seconds s"
     sleep 0.05
   done
-  start attention expertmesh-attention-worker --coordinator "$server" --model $model --name a1
+  local i
+  for ((i = 1; i <= attention_workers; ++i)); do
+    start "attention$( ((i == 1)) || echo "-$i")" expertmesh-attention-worker \
+      --coordinator "$server" --model $model --name "a$i" "$@"
+  done
   start expert-1 expertmesh-expert-worker --coordinator "$server" --model $model --name e1
   start expert-2 expertmesh-expert-worker --coordinator "$server" --model $model --name e2
   "$bin/expertmesh" topology --server "$server" --wait $start_seconds >"$logs/topology.out" ||
     fail "the cluster is not whole after $start_seconds s"
+  wait_for_attention
+}
+
+# Until all attention workers are READY.
+wait_for_attention() {
+  local deadline=$((SECONDS + start_seconds)) ready
+  until ready=$("$bin/expertmesh" topology --server "$server" | grep -c 'attention  *READY') &&
+    ((ready == attention_workers)); do
+    ((SECONDS < deadline)) || fail "$ready of $attention_workers attention workers are ready"
+    sleep 0.1
+  done
 }
 
 # thread_ticks NAME: "NAME THREAD TICKS" of each of its threads: clock ticks computed so far.

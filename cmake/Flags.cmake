@@ -36,6 +36,8 @@ endif()
 # Without gRPC only the inner libraries are built: what runs under ThreadSanitizer.
 option(EXPERTMESH_GRPC "Build the services, the programs and the grpc transport" ON)
 
+option(EXPERTMESH_LINK_TESTS "Link each room's library whole against what it may use" ON)
+
 find_program(EXPERTMESH_CCACHE ccache)
 if(EXPERTMESH_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${EXPERTMESH_CCACHE})

@@ -3,7 +3,8 @@
 #   em_library(NAME [DEPS target...] [SOURCES file...])
 #     A static library `em_NAME` of the folder's .cc files (without *_test.cc and main.cc), and a
 #     link test: a program that links the library whole against DEPS alone, so that a call into a
-#     room that is not listed fails the build. SOURCES replaces the glob.
+#     room that is not listed fails the build (unless EXPERTMESH_LINK_TESTS is off). SOURCES
+#     replaces the glob.
 #   em_tests(NAME [DEPS target...] [SOURCES file...])
 #     A GoogleTest program `NAME_test` of the folder's *_test.cc files, run by CTest as NAME.
 
@@ -25,6 +26,9 @@ function(em_library name)
   target_include_directories(em_${name} PUBLIC ${CMAKE_SOURCE_DIR})
   target_link_libraries(em_${name} PUBLIC ${arg_DEPS})
 
+  if(NOT EXPERTMESH_LINK_TESTS)
+    return()
+  endif()
   add_executable(link_${name} ${CMAKE_BINARY_DIR}/link_test.cc)
   set_target_properties(link_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/link)
   target_link_libraries(link_${name} PRIVATE
