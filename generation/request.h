@@ -35,7 +35,7 @@ struct GenerateRequest {
   int32_t top_logprobs = 0;             // and the most likely ids per output position
   bool prompt_logprobs = false;         // logprob of each prompt token after the first
   int32_t priority = 0;                 // higher goes first
-  std::string caller;                   // who asks: callers get equal shares
+  std::string caller;                   // who asks: of one level, who got least goes first
   std::string cache_salt;               // only requests of one salt share latents
   Time deadline = kNever;               // ended with DEADLINE_EXCEEDED when it passes
 };

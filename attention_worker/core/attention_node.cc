@@ -135,8 +135,8 @@ absl::Status AttentionNode::CheckSubmit(const GenerateRequest& request, Time now
   if (ended_) return TryAgainLater("this worker is stopping");
   if (!ready_) return TryAgainLater("weights are still loading");
   using std::chrono::milliseconds;
-  const auto wait =
-      std::chrono::duration_cast<milliseconds>(batch_.ExpectedWait().value_or(Duration::zero()));
+  const auto wait = std::chrono::duration_cast<milliseconds>(
+      batch_.ExpectedWait(request, now).value_or(Duration::zero()));
   const size_t most = static_cast<size_t>(options_.batch.max_sequences) + options_.max_waiting;
   if (sequences() >= most) {
     return WithRetryAfter(absl::ResourceExhaustedError(
@@ -328,7 +328,10 @@ void AttentionNode::PlanRows(Sequence& sequence, const RowRange& range) {
 
 void AttentionNode::Commit() {
   const StepPlan& plan = step_.plan();
-  for (Sequence* sequence : row_sequence_) batch_.Computed(*sequence);
+  for (size_t row = 0, end = 0; row < row_sequence_.size(); row = end) {
+    while (end < row_sequence_.size() && row_sequence_[end] == row_sequence_[row]) ++end;
+    batch_.Computed(*row_sequence_[row], static_cast<int32_t>(end - row));
+  }
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const int32_t row = plan.outputs[i].row;
     Sequence& sequence = *row_sequence_[row];

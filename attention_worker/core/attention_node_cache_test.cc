@@ -88,6 +88,21 @@ TEST(LatentCache, WhoWaitsForAnothersLatentsHoldsNobodyUp) {
   EXPECT_EQ(same.last.usage.cached_tokens, 23);
 }
 
+// Waiting must not take longer than it saves.
+TEST(LatentCache, NobodyWaitsForALongPromptForTheSakeOfAShortBeginning) {
+  NodeRig rig({.scheduler = {.max_step_rows = 64, .prefill_chunk = 4}});
+  rig.Serve();
+  TestClient first, other;
+  std::vector<int32_t> begins_alike = Prompt(6);
+  begins_alike.push_back(49);
+  rig.Submit(1, rig.Request(Prompt(40), 2), first);
+  rig.Submit(2, rig.Request(begins_alike, 2), other);
+  ASSERT_TRUE(rig.RunUntil(other, 1));
+  EXPECT_THAT(first.ids, IsEmpty());
+  rig.Settle(0);
+  ExpectServed(other, Reference(begins_alike, 2));
+}
+
 TEST(LatentCache, SaltsShareNothing) {
   NodeRig rig;
   rig.Serve();
@@ -130,7 +145,7 @@ TEST(LatentCache, NobodyTakesOverWhatACancelledStepLeft) {
   rig.Submit(2, rig.Request(Prompt(20), 3), next);
   rig.Settle(0);
   ExpectServed(next, Reference(Prompt(20), 3));
-  EXPECT_LE(next.last.usage.cached_tokens, 6);
+  EXPECT_EQ(next.last.usage.cached_tokens, 0) << "nobody has seen what came of it";
   EXPECT_EQ(rig.node.used_blocks(), 0);
 }
 
@@ -269,6 +284,12 @@ TEST(Admission, ADeadlineThatTheQueueWillMissIsRefusedAtOnce) {
   ASSERT_TRUE(late.ended());
   EXPECT_EQ(late.ends[0].code(), absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(RetryAfter(late.ends[0]).has_value());
+  request.priority = 100;
+  TestClient urgent;
+  request.deadline = TestTime(ms + 80);
+  rig.Submit(22, request, urgent, ms);
+  EXPECT_FALSE(urgent.ended()) << "nobody goes before it";
+  request.priority = 0;
   request.deadline = TestTime(ms + 60'000);
   rig.Submit(21, request, in_time, ms);
   EXPECT_FALSE(in_time.ended());

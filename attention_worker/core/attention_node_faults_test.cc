@@ -413,6 +413,7 @@ TEST(AttentionNodeClasses, WhoBeganWithOneClassIsNotContinuedWithAnother) {
   rig.Submit(2, rig.Request(kPrompt, 2), next, 10);
   rig.Settle(10);
   ExpectServed(next, 2);
+  EXPECT_EQ(next.last.usage.cached_tokens, 0) << "latents of the other class";
 }
 
 // ---- the end of a life

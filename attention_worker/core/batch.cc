@@ -15,6 +15,14 @@ void InsertByOrder(std::vector<SequencePtr>& sequences, SequencePtr sequence) {
   sequences.insert(after, std::move(sequence));
 }
 
+// What may be taken over of it: the last token's logits are wanted in any case.
+absl::Span<const int32_t> AllButLast(const Sequence& sequence) {
+  return {sequence.tokens.data(), sequence.tokens.size() - 1};
+}
+
+// Of those that wait, in one step: more than these do not come to run between two steps.
+constexpr int kMostLookedAt = 64;
+
 // A preempted sequence has to find more room each time before it goes on: so it is not preempted
 // again at once.
 int32_t MarginBlocks(const Sequence& sequence) {
@@ -46,6 +54,7 @@ void Batch::SweepWaiting() {
     if (sequence->ended) shares_.Leave(sequence->request.caller);
     return sequence->ended;
   });
+  if (waiting_.empty()) estimate_.OnQueueEmpty();
 }
 
 void Batch::Sweep() {
@@ -59,8 +68,9 @@ void Batch::Sweep() {
   });
 }
 
+// Only what led to logits that were looked at.
 void Batch::Keep(Sequence& sequence) {
-  if (sequence.spoiled || sequence.cache.cached == 0) return;
+  if (!sequence.kept || sequence.spoiled) return;
   ledger_.Keep(sequence.request.cache_salt, sequence.tokens, sequence.cache);
 }
 
@@ -71,22 +81,23 @@ void Batch::Admit(Time now) {
   if (waiting_.empty() || running_.size() >= places) return;
   order_.clear();
   for (const SequencePtr& sequence : waiting_) {
-    const GenerateRequest& request = sequence->request;
-    order_.push_back({{sequence->preemptions > 0, request.priority, sequence->arrived,
-                       shares_.served(request.caller), sequence->order},
-                      sequence.get()});
+    Waiting waiting = WaitingOf(sequence->request);
+    waiting.preempted = sequence->preemptions > 0;
+    waiting.arrived = sequence->arrived;
+    waiting.order = sequence->order;
+    order_.push_back({waiting, sequence.get()});
   }
   // The first few are all that matters: a heap with the next one on top.
   const auto later = [now](const auto& a, const auto& b) {
     return GoesBefore(b.first, a.first, now);
   };
   std::make_heap(order_.begin(), order_.end(), later);
-  while (!order_.empty() && running_.size() < places) {
+  for (int i = 0; i < kMostLookedAt && !order_.empty() && running_.size() < places; ++i) {
     std::pop_heap(order_.begin(), order_.end(), later);
     Sequence& next = *order_.back().second;
     order_.pop_back();
     const CacheLedger::Found found = next.may_reuse()
-                                         ? ledger_.Look(next.request.cache_salt, next.tokens)
+                                         ? ledger_.Look(next.request.cache_salt, AllButLast(next))
                                          : CacheLedger::Found();
     if (Awaits(next, found.positions)) continue;
     if (!Fits(next, found) || !TryAdmit(next)) return;  // nobody overtakes it
@@ -98,16 +109,19 @@ void Batch::Admit(Time now) {
   }
 }
 
-// Whether one that runs is just computing what `next` could take over from it.
+// Whether one that runs is just computing what `next` could take over from it. Waiting for it must
+// not take much longer than computing it.
 bool Batch::Awaits(const Sequence& next, int32_t found) const {
   if (!next.may_reuse()) return false;
   for (const SequencePtr& other : running_) {
-    if (other->kept || other->spoiled || other->request.cache_salt != next.request.cache_salt)
-      continue;
-    const size_t most = std::min(next.tokens.size() - 1, other->request.prompt.size());
+    if (other->kept || other->spoiled) continue;
+    if (other->request.cache_salt != next.request.cache_salt) continue;
+    const size_t most = std::min(AllButLast(next).size(), other->request.prompt.size());
     const auto differ =
         std::mismatch(next.tokens.begin(), next.tokens.begin() + most, other->tokens.begin());
-    if (differ.first - next.tokens.begin() - found >= block_rows_) return true;
+    const int64_t saved = differ.first - next.tokens.begin() - found;
+    const int64_t left = other->known() - other->cache.cached;
+    if (saved >= block_rows_ && left <= 2 * saved) return true;
   }
   return false;
 }
@@ -123,8 +137,7 @@ bool Batch::TryAdmit(Sequence& next) {
   // A copy needs one block more than there may be.
   for (bool tail : {true, false}) {
     if (next.may_reuse()) {
-      const absl::Span<const int32_t> all_but_last(next.tokens.data(), next.tokens.size() - 1);
-      ledger_.Reuse(next.request.cache_salt, all_but_last, tail, next.cache);
+      ledger_.Reuse(next.request.cache_salt, AllButLast(next), tail, next.cache);
     }
     if (ledger_.Grow(next.cache, next.known())) {
       if (next.from_cache < 0) next.from_cache = std::min(next.cache.cached, next.prompt());
@@ -172,6 +185,7 @@ void Batch::PreemptOne() {
   SequencePtr sequence = std::move(*found);
   Keep(*sequence);
   ledger_.Release(sequence->cache);
+  sequence->kept = false;
   most_preemptions_ = std::max(most_preemptions_, ++sequence->preemptions);
   ++preemptions_;
   InsertByOrder(waiting_, std::move(sequence));
@@ -186,15 +200,16 @@ void Batch::CloseGaps(std::vector<RowRange>& ranges) {
   std::erase(running_, nullptr);
 }
 
-void Batch::Computed(Sequence& sequence) {
-  shares_.Charge(sequence.request.caller, 1);
-  if (!sequence.ended) ++sequence.cache.cached;  // else some of its rows were skipped
+void Batch::Computed(Sequence& sequence, int32_t rows) {
+  shares_.Charge(sequence.request.caller, rows);
+  if (!sequence.ended) sequence.cache.cached += rows;  // else some of its rows were skipped
 }
 
 void Batch::StepDone() {
   ledger_.CopiesMade();
   for (const SequencePtr& sequence : running_) {
-    if (sequence->kept || sequence->cache.cached < sequence->prompt()) continue;
+    const bool looked_at = sequence->cache.cached + 1 == sequence->known();  // it got a new token
+    if (sequence->kept || sequence->spoiled || !looked_at) continue;
     sequence->kept = true;
     Keep(*sequence);
   }
@@ -205,10 +220,24 @@ void Batch::ForgetLatents() {
   for (const SequencePtr& sequence : running_) sequence->spoiled = true;
 }
 
-std::optional<Duration> Batch::ExpectedWait() const {
-  const bool at_once =
-      waiting_.empty() && running_.size() < static_cast<size_t>(options_.max_sequences);
-  return at_once ? Duration::zero() : estimate_.For(waiting_.size());
+Waiting Batch::WaitingOf(const GenerateRequest& request) const {
+  return {.priority = request.priority, .served = shares_.served(request.caller)};
+}
+
+std::optional<Duration> Batch::ExpectedWait(const GenerateRequest& request, Time now) const {
+  if (running_.size() < static_cast<size_t>(options_.max_sequences)) return Duration::zero();
+  Waiting next = WaitingOf(request);
+  next.arrived = now;
+  next.order = next_order_;
+  const auto ahead =
+      std::count_if(waiting_.begin(), waiting_.end(), [&](const SequencePtr& sequence) {
+        Waiting other = WaitingOf(sequence->request);
+        other.preempted = sequence->preemptions > 0;
+        other.arrived = sequence->arrived;
+        other.order = sequence->order;
+        return GoesBefore(other, next, now);
+      });
+  return estimate_.For(now, static_cast<size_t>(ahead));
 }
 
 void Batch::ReleaseAll() {

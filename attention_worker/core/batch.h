@@ -52,15 +52,15 @@ class Batch {
   // those of running(). May preempt.
   void Plan(std::vector<RowRange>& ranges, std::vector<BlockCopy>& copies);
 
-  // One more planned row of a sequence was computed.
-  void Computed(Sequence& sequence);
+  // `rows` planned rows of a sequence were computed.
+  void Computed(Sequence& sequence, int32_t rows);
   // The step is over; what it computed of prompts serves others from now on.
   void StepDone();
 
   // What has been computed so far serves nobody who comes from now on.
   void ForgetLatents();
-  // For the next one that comes; nullopt: not known.
-  std::optional<Duration> ExpectedWait() const;
+  // How long this request would wait for a place if it came now; nullopt: not known.
+  std::optional<Duration> ExpectedWait(const GenerateRequest& request, Time now) const;
   // Every block is given back, without a step in flight or any to come.
   void ReleaseAll();
 
@@ -71,6 +71,7 @@ class Batch {
   absl::Status Check() const;
 
  private:
+  Waiting WaitingOf(const GenerateRequest& request) const;
   bool Fits(Sequence& next, CacheLedger::Found found) const;
   bool Awaits(const Sequence& next, int32_t found) const;
   bool TryAdmit(Sequence& next);

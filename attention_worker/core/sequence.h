@@ -24,7 +24,9 @@ struct Sequence {
   CacheHolding cache;
   int32_t from_cache = -1;  // positions of the prompt that others had computed; -1: not known yet
   int32_t preemptions = 0;
-  bool kept = false;     // what its prompt has computed is in the prefix cache
+  // All but its newest token are computed, led to logits that are finite, and are in the prefix
+  // cache as far as they were when that was seen first.
+  bool kept = false;
   bool spoiled = false;  // its latents must not be used by others
   bool ended = false;    // OnEnd was called; it leaves the batch when no step names it
   int32_t scored = 0;    // prompt positions whose logprobs are known

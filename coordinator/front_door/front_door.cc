@@ -46,30 +46,26 @@ FrontDoor::Worker* FrontDoor::LeastLoaded() {
   return best;
 }
 
-FrontDoor::Worker* FrontDoor::ChooseWorker(const GenerateRequest& request) {
+FrontDoor::Worker* FrontDoor::ChooseWorker(absl::Span<const uint64_t> beginnings) {
   Worker* least = LeastLoaded();
   if (least == nullptr) return nullptr;
-  const std::vector<uint64_t> beginnings = BeginningsOf(request.cache_salt, request.prompt);
-  Worker* chosen = least;
-  if (const WorkerKey* key = affinity_.Find(beginnings); key != nullptr) {
-    const auto known = workers_.find(*key);
-    if (known != workers_.end() && known->second.listed &&
-        known->second.sessions <= least->sessions + kAffinitySlack) {
-      chosen = &known->second;
-    }
-  }
-  affinity_.Note(beginnings, chosen->key);
-  return chosen;
+  const WorkerKey* key = affinity_.Find(beginnings);
+  const auto known = key == nullptr ? workers_.end() : workers_.find(*key);
+  const bool usable = known != workers_.end() && known->second.listed &&
+                      known->second.sessions <= least->sessions + kAffinitySlack;
+  return usable ? &known->second : least;
 }
 
 void FrontDoor::Start(RequestId id, GenerateRequest request, GenerationListener* listener) {
   absl::Status status = MayServe();
-  Worker* worker = status.ok() ? ChooseWorker(request) : nullptr;
+  std::vector<uint64_t> beginnings = BeginningsOf(request.cache_salt, request.prompt);
+  Worker* worker = status.ok() ? ChooseWorker(beginnings) : nullptr;
   if (status.ok() && worker == nullptr) {
     status = TryAgainLater("no attention worker is ready");
   }
   if (!status.ok()) return listener->OnEnd(id, status);
-  sessions_[id] = {listener, worker};
+  affinity_.Note(beginnings, worker->key);
+  sessions_[id] = {listener, worker, std::move(beginnings)};
   ++worker->sessions;
   worker->port->Start(id, std::move(request), inward_);
 }
@@ -81,13 +77,17 @@ void FrontDoor::Cancel(RequestId id) {
 
 void FrontDoor::OnDelta(RequestId id, Delta delta) {
   auto session = sessions_.find(id);
-  if (session != sessions_.end()) session->second.listener->OnDelta(id, std::move(delta));
+  if (session == sessions_.end()) return;
+  session->second.beginnings.clear();
+  session->second.listener->OnDelta(id, std::move(delta));
 }
 
 void FrontDoor::OnEnd(RequestId id, absl::Status status) {
   auto session = sessions_.find(id);
   if (session == sessions_.end()) return;
   GenerationListener* listener = session->second.listener;
+  // A worker that takes nothing has few sessions, and would get this prompt for ever.
+  if (!status.ok()) affinity_.Forget(session->second.beginnings, session->second.worker->key);
   --session->second.worker->sessions;
   sessions_.erase(session);
   DropUnlisted();

@@ -57,11 +57,12 @@ class FrontDoor {
   struct Session {
     GenerationListener* listener = nullptr;
     Worker* worker = nullptr;
+    std::vector<uint64_t> beginnings;  // of its prompt; empty once an answer has begun
   };
 
   absl::Status MayServe() const;
   Worker* LeastLoaded();
-  Worker* ChooseWorker(const GenerateRequest& request);
+  Worker* ChooseWorker(absl::Span<const uint64_t> beginnings);
   void DropUnlisted();
 
   PortFactory make_port_;

@@ -324,5 +324,27 @@ TEST_F(FrontDoorTest, PrefersTheWorkerThatHadThePromptsBeginningWithinABound) {
   EXPECT_EQ(start(23, 500, 64), "a0") << "who had it is not there any more";
 }
 
+TEST_F(FrontDoorTest, AWorkerThatRefusesAPromptIsNotPreferredForIt) {
+  Publish({Attention("a0"), Attention("a1")});
+  std::vector<Client> clients(9);
+  GenerateRequest request;
+  request.prompt.assign(100, 7);
+  door_.Start(0, request, &clients[0]);
+  EXPECT_EQ(started_.back().substr(0, 2), "a0");
+  door_.Start(1, GenerateRequest(), &clients[1]);  // a1 has as much to do
+  door_.Start(2, request, &clients[2]);
+  EXPECT_EQ(started_.back().substr(0, 2), "a0");
+  OnEnd(0, absl::ResourceExhaustedError("full"));
+  OnEnd(2, absl::ResourceExhaustedError("full"));
+  door_.Start(3, GenerateRequest(), &clients[3]);
+  door_.Start(4, GenerateRequest(), &clients[4]);
+  door_.Start(5, request, &clients[5]);
+  EXPECT_EQ(started_.back().substr(0, 2), "a1") << "the least loaded";
+  OnDelta(5, Token(1));
+  OnEnd(5, absl::UnavailableError("lost"));
+  door_.Start(6, request, &clients[6]);
+  EXPECT_EQ(started_.back().substr(0, 2), "a1") << "it had begun to answer";
+}
+
 }  // namespace
 }  // namespace expertmesh

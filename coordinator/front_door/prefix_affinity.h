@@ -40,6 +40,15 @@ class PrefixAffinity {
       recent_.pop_back();
     }
   }
+  // `worker` did not take it.
+  void Forget(absl::Span<const uint64_t> beginnings, const Worker& worker) {
+    for (uint64_t beginning : beginnings) {
+      const auto found = index_.find(beginning);
+      if (found == index_.end() || found->second->second != worker) continue;
+      recent_.erase(found->second);
+      index_.erase(found);
+    }
+  }
   // Who got the longest of these last; null: nobody any of them.
   const Worker* Find(absl::Span<const uint64_t> beginnings) const {
     for (size_t i = beginnings.size(); i > 0; --i) {

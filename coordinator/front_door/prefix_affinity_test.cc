@@ -37,6 +37,17 @@ TEST(PrefixAffinity, FindsWhoGotTheLongestBeginningLast) {
   EXPECT_EQ(affinity.Find(BeginningsOf("", Tokens(500, 1))), nullptr);
 }
 
+TEST(PrefixAffinity, ForgetsWhoDidNotTakeIt) {
+  PrefixAffinity<int> affinity(100);
+  affinity.Note(BeginningsOf("", Tokens(64)), 1);
+  affinity.Note(BeginningsOf("", Tokens(128)), 2);
+  affinity.Forget(BeginningsOf("", Tokens(128)), 1);
+  EXPECT_EQ(*affinity.Find(BeginningsOf("", Tokens(128))), 2);
+  affinity.Forget(BeginningsOf("", Tokens(128)), 2);
+  EXPECT_EQ(affinity.Find(BeginningsOf("", Tokens(128))), nullptr);
+  EXPECT_EQ(affinity.size(), 0u);
+}
+
 TEST(PrefixAffinity, ForgetsWhatWasNotUsedForLongest) {
   PrefixAffinity<int> affinity(3);
   for (int i = 0; i < 3; ++i) affinity.Note(BeginningsOf("", Tokens(64, 1000 * i)), i);

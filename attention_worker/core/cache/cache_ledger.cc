@@ -34,7 +34,7 @@ void CacheLedger::TakeCopy(CacheHolding& holding, std::vector<BlockCopy>& copies
 void CacheLedger::CopiesMade() { pool_.Give(sources_); }
 
 CacheLedger::Found CacheLedger::Look(const std::string& salt, absl::Span<const int32_t> tokens) {
-  const PrefixMatch match = prefixes_.Find(salt, tokens);
+  const PrefixMatch match = prefixes_.Find(salt, tokens, /*use=*/false);
   Found found;
   found.positions = static_cast<int32_t>(match.blocks.size()) * block_rows_ + match.tail_rows;
   for (int32_t block : match.blocks) found.used_blocks += pool_.idle(block) ? 0 : 1;

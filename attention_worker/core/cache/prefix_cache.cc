@@ -22,7 +22,7 @@ PrefixCache::PrefixCache(BlockPool* pool, int32_t block_rows)
 
 PrefixCache::~PrefixCache() { Clear(); }
 
-PrefixMatch PrefixCache::Find(const std::string& salt, absl::Span<const int32_t> tokens) {
+PrefixMatch PrefixCache::Find(const std::string& salt, absl::Span<const int32_t> tokens, bool use) {
   PrefixMatch match;
   const auto root = roots_.find(salt);
   if (root == roots_.end()) return match;
@@ -32,7 +32,7 @@ PrefixMatch PrefixCache::Find(const std::string& salt, absl::Span<const int32_t>
     const auto child = node->children.find(key);
     if (child == node->children.end()) break;
     node = child->second.get();
-    Use(*node);
+    if (use) Use(*node);
     match.blocks.push_back(node->block);
     tokens.remove_prefix(block_rows_);
   }
@@ -49,14 +49,16 @@ PrefixMatch PrefixCache::Find(const std::string& salt, absl::Span<const int32_t>
     match.tail_rows = rows;
     match.tail = best->block;
   }
-  if (best != nullptr) Use(*best);
+  if (use && best != nullptr) Use(*best);
   return match;
 }
 
 void PrefixCache::Insert(const std::string& salt, absl::Span<const int32_t> tokens,
                          std::vector<int32_t>& blocks) {
   if (tokens.empty()) return;
-  Node* node = &roots_[salt];
+  const auto root = roots_.try_emplace(salt).first;
+  root->second.salt = &root->first;
+  Node* node = &root->second;
   for (size_t i = 0; !tokens.empty(); ++i) {
     const size_t rows = std::min(tokens.size(), block_rows_);
     Key key(tokens.begin(), tokens.begin() + rows);
@@ -90,6 +92,7 @@ void PrefixCache::Exchange(int32_t& mine, int32_t kept) {
 }
 
 bool PrefixCache::Evict(int32_t wanted) {
+  if (pool_->free_blocks() + pool_->idle_blocks() < wanted) return false;  // in vain
   auto it = leaves_.begin();
   while (pool_->free_blocks() < wanted && it != leaves_.end()) {
     Node* node = it->second;
@@ -146,7 +149,7 @@ void PrefixCache::Remove(Node& node, bool last) {
   if (parent.parent != nullptr) {
     leaves_.insert({parent.used, &parent});
   } else {
-    std::erase_if(roots_, [&](const auto& root) { return &root.second == &parent; });
+    roots_.erase(roots_.find(*parent.salt));
   }
 }
 

@@ -40,8 +40,8 @@ class PrefixCache {
   ~PrefixCache();
 
   // The longest that is there of `tokens`. Takes no references; what it names stays until the next
-  // Evict or Clear. Counts as a use.
-  PrefixMatch Find(const std::string& salt, absl::Span<const int32_t> tokens);
+  // Evict or Clear. With `use` it counts as used now.
+  PrefixMatch Find(const std::string& salt, absl::Span<const int32_t> tokens, bool use = true);
 
   // Keeps the blocks whose positions hold the latents of `tokens`: all full ones, and the last,
   // which may hold fewer. The caller keeps its own references; where a full block is there already,
@@ -50,7 +50,7 @@ class PrefixCache {
               std::vector<int32_t>& blocks);
 
   // Gives up blocks that nobody else refers to, least recently used first, until the pool has
-  // `wanted` free ones. Whether it has.
+  // `wanted` free ones. Whether it has; none is given up where that cannot suffice.
   bool Evict(int32_t wanted);
   // Gives up everything.
   void Clear();
@@ -64,7 +64,8 @@ class PrefixCache {
   using Key = std::vector<int32_t>;
   using Children = std::map<Key, std::unique_ptr<Node>>;
   struct Node {
-    Node* parent = nullptr;  // null: a salt's root, which has no block
+    Node* parent = nullptr;             // null: a salt's root, which has no block
+    const std::string* salt = nullptr;  // of a root: its key in roots_
     int32_t block = -1;
     uint64_t used = 0;  // when, by uses_
     Children children;

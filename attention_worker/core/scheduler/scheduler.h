@@ -31,7 +31,8 @@ struct RowRange {
   int32_t count = 0;
 };
 
-// `running` in order of admission; ranges come out decode rows first. `out` is cleared first.
+// `running` in order of arrival: so the oldest always has a row; ranges come out decode rows first.
+// `out` is cleared first.
 void PlanStep(absl::Span<const Progress> running, const SchedulerLimits& limits,
               std::vector<RowRange>& out);
 
