@@ -12,6 +12,11 @@ namespace expertmesh {
 namespace {
 
 constexpr int32_t kVocabulary = 2048;  // of models/tiny
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kCrowd = 40;  // ten times as slow
+#else
+constexpr int kCrowd = 120;
+#endif
 
 std::unique_ptr<EmbeddedCluster> StartCluster(int64_t cache_tokens, int32_t max_sequences) {
   EmbeddedOptions options;
@@ -106,7 +111,7 @@ TEST_F(CacheEquality, OfACacheSoSmallThatSequencesPushEachOtherOut) {
   ASSERT_NE(roomy, nullptr);
   ASSERT_NE(small, nullptr);
   std::vector<GenerateRequest> requests;
-  for (int i = 0; i < 120; ++i) {
+  for (int i = 0; i < kCrowd; ++i) {
     requests.push_back(Drawn(Tokens(20 + i * 7 % 44, i), 130 + i * 11 % 60));
     requests.back().sampling.seed = i;
     requests.back().prompt_logprobs = i % 4 == 0;
@@ -125,7 +130,7 @@ TEST_F(CacheEquality, OfACacheSoSmallThatSequencesPushEachOtherOut) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   EXPECT_EQ(load().cache_used_tokens, 0u);
-  EXPECT_GE(load().preemptions, 100u);
+  EXPECT_GE(load().preemptions, kCrowd / 3u);
   std::printf("%lu preemptions\n", static_cast<unsigned long>(load().preemptions));
 }
 
