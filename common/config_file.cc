@@ -52,17 +52,13 @@ class ConfigFile {
     if (!seen_.insert(option).second) Refuse(key, absl::StrCat(name, " is set twice"));
     if (!value.IsScalar()) Refuse(key, absl::StrCat(name, " has no value, or not a single one"));
     if (option->count() > 0) return;  // on the command line
+    bool on = true;
+    if (IsSwitch(option) && !YAML::convert<bool>::decode(value, on)) {
+      Refuse(key, absl::StrCat(name, " is ", value.Scalar(), "; it is true or false"));
+    }
+    if (!on) return;
+    option->add_result(IsSwitch(option) ? "true" : value.Scalar());
     try {
-      if (IsSwitch(option)) {
-        bool on = false;
-        if (!YAML::convert<bool>::decode(value, on)) {
-          Refuse(key, absl::StrCat(name, " is ", value.Scalar(), "; it is true or false"));
-        }
-        if (!on) return;
-        option->add_result("true");
-      } else {
-        option->add_result(value.Scalar());
-      }
       option->run_callback();
     } catch (const CLI::ParseError& error) {
       Refuse(key, error.what());

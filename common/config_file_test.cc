@@ -27,6 +27,12 @@ struct Ended {
   Flags flags;
 };
 
+int Times(const std::string& text, const std::string& part) {
+  int times = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++times;
+  return times;
+}
+
 class ConfigFileTest : public testing::Test {
  protected:
   std::string Write(const std::string& text) {
@@ -86,7 +92,7 @@ TEST_F(ConfigFileTest, RefusesWithFileLineAndName) {
       {"threads: 3\nthreads: 3\n", "config_file_test.yaml:2: threads is set twice"},
       {"threads:\n", "config_file_test.yaml:1: threads has no value"},
       {"threads: [1, 2]\n", "config_file_test.yaml:1: threads has no value, or not a single one"},
-      {"insecure: perhaps\n", "insecure is perhaps; it is true or false"},
+      {"insecure: perhaps\n", "config_file_test.yaml:1: insecure is perhaps; it is true or false"},
       {"- threads\n", "expected a mapping"},
       {"config: other.yaml\n", "there is no setting \"config\""},
       {"help: true\n", "there is no setting \"help\""},
@@ -98,6 +104,7 @@ TEST_F(ConfigFileTest, RefusesWithFileLineAndName) {
     const Ended run = ParseFile(text);
     EXPECT_EQ(run.exit, kExitBadFlags) << text;
     EXPECT_THAT(run.err, HasSubstr(why)) << text;
+    EXPECT_LE(Times(run.err, "config_file_test.yaml"), 1) << run.err;
   }
   EXPECT_EQ(Parse({"--config", "/nowhere.yaml", "--required=x"}).exit, kExitBadFlags);
 }

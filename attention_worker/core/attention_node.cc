@@ -366,6 +366,7 @@ void AttentionNode::TakeOutput(Sequence& sequence, int32_t row, const StepOutput
   token.top.assign(output.top.begin(), output.top.end());
   delta.tokens.push_back(std::move(token));
   sequence.tokens.push_back(output.id);
+  batch_.GotToken(sequence);
   sequence.sampling.Accept(output.id);
   delta.finish = sequence.rule.Accept(output.id, BytesOf(sequence.request, output.id));
   delta.stop_token_id = sequence.rule.stop_token_id();

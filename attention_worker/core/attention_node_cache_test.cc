@@ -149,6 +149,21 @@ TEST(LatentCache, NobodyTakesOverWhatACancelledStepLeft) {
   EXPECT_EQ(rig.node.used_blocks(), 0);
 }
 
+// All of its prompt but the last token, whose logits alone tell whether the rest is finite.
+TEST(LatentCache, NobodyTakesOverAPromptThatIsCutOffBeforeItsLastToken) {
+  NodeRig rig({.scheduler = {.max_step_rows = 64, .prefill_chunk = 8}});
+  rig.Serve();
+  TestClient cancelled, next;
+  rig.Submit(1, rig.Request(Prompt(9), 3), cancelled);
+  while (rig.compute.all_rows < 9) rig.Round(0);  // the last row has begun
+  rig.node.Cancel(1);
+  rig.Settle(0);
+  rig.Submit(2, rig.Request(Prompt(9), 3), next);
+  rig.Settle(0);
+  ExpectServed(next, Reference(Prompt(9), 3));
+  EXPECT_EQ(next.last.usage.cached_tokens, 0);
+}
+
 TEST(LatentCache, NobodyTakesOverWhatIsNotFinite) {
   NodeRig rig;
   rig.Serve();

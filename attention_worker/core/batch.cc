@@ -81,11 +81,7 @@ void Batch::Admit(Time now) {
   if (waiting_.empty() || running_.size() >= places) return;
   order_.clear();
   for (const SequencePtr& sequence : waiting_) {
-    Waiting waiting = WaitingOf(sequence->request);
-    waiting.preempted = sequence->preemptions > 0;
-    waiting.arrived = sequence->arrived;
-    waiting.order = sequence->order;
-    order_.push_back({waiting, sequence.get()});
+    order_.push_back({WaitingOf(*sequence), sequence.get()});
   }
   // The first few are all that matters: a heap with the next one on top.
   const auto later = [now](const auto& a, const auto& b) {
@@ -205,14 +201,10 @@ void Batch::Computed(Sequence& sequence, int32_t rows) {
   if (!sequence.ended) sequence.cache.cached += rows;  // else some of its rows were skipped
 }
 
-void Batch::StepDone() {
-  ledger_.CopiesMade();
-  for (const SequencePtr& sequence : running_) {
-    const bool looked_at = sequence->cache.cached + 1 == sequence->known();  // it got a new token
-    if (sequence->kept || sequence->spoiled || !looked_at) continue;
-    sequence->kept = true;
-    Keep(*sequence);
-  }
+void Batch::GotToken(Sequence& sequence) {
+  if (sequence.kept) return;
+  sequence.kept = true;
+  Keep(sequence);
 }
 
 void Batch::ForgetLatents() {
@@ -220,23 +212,18 @@ void Batch::ForgetLatents() {
   for (const SequencePtr& sequence : running_) sequence->spoiled = true;
 }
 
-Waiting Batch::WaitingOf(const GenerateRequest& request) const {
-  return {.priority = request.priority, .served = shares_.served(request.caller)};
+Waiting Batch::WaitingOf(const Sequence& sequence) const {
+  const GenerateRequest& request = sequence.request;
+  return {sequence.preemptions > 0, request.priority, sequence.arrived,
+          shares_.served(request.caller), sequence.order};
 }
 
 std::optional<Duration> Batch::ExpectedWait(const GenerateRequest& request, Time now) const {
   if (running_.size() < static_cast<size_t>(options_.max_sequences)) return Duration::zero();
-  Waiting next = WaitingOf(request);
-  next.arrived = now;
-  next.order = next_order_;
-  const auto ahead =
-      std::count_if(waiting_.begin(), waiting_.end(), [&](const SequencePtr& sequence) {
-        Waiting other = WaitingOf(sequence->request);
-        other.preempted = sequence->preemptions > 0;
-        other.arrived = sequence->arrived;
-        other.order = sequence->order;
-        return GoesBefore(other, next, now);
-      });
+  const Waiting next{false, request.priority, now, shares_.served(request.caller), next_order_};
+  const auto ahead = std::count_if(
+      waiting_.begin(), waiting_.end(),
+      [&](const SequencePtr& sequence) { return GoesBefore(WaitingOf(*sequence), next, now); });
   return estimate_.For(now, static_cast<size_t>(ahead));
 }
 

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -54,8 +53,10 @@ class Batch {
 
   // `rows` planned rows of a sequence were computed.
   void Computed(Sequence& sequence, int32_t rows);
-  // The step is over; what it computed of prompts serves others from now on.
-  void StepDone();
+  // It got a new token: all before that led to logits that were looked at, and serves others too.
+  void GotToken(Sequence& sequence);
+  // The step is over.
+  void StepDone() { ledger_.CopiesMade(); }
 
   // What has been computed so far serves nobody who comes from now on.
   void ForgetLatents();
@@ -71,7 +72,7 @@ class Batch {
   absl::Status Check() const;
 
  private:
-  Waiting WaitingOf(const GenerateRequest& request) const;
+  Waiting WaitingOf(const Sequence& sequence) const;
   bool Fits(Sequence& next, CacheLedger::Found found) const;
   bool Awaits(const Sequence& next, int32_t found) const;
   bool TryAdmit(Sequence& next);

@@ -24,9 +24,7 @@ struct Sequence {
   CacheHolding cache;
   int32_t from_cache = -1;  // positions of the prompt that others had computed; -1: not known yet
   int32_t preemptions = 0;
-  // All but its newest token are computed, led to logits that are finite, and are in the prefix
-  // cache as far as they were when that was seen first.
-  bool kept = false;
+  bool kept = false;     // since it was admitted it got a token, and what led to it was kept
   bool spoiled = false;  // its latents must not be used by others
   bool ended = false;    // OnEnd was called; it leaves the batch when no step names it
   int32_t scored = 0;    // prompt positions whose logprobs are known

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -15,6 +16,16 @@ struct Answer {
   Bits bits;
   Usage usage;
 };
+
+// Null, and a failure, if it does not get whole.
+inline std::unique_ptr<EmbeddedCluster> StartWhole(const EmbeddedOptions& options) {
+  auto cluster = EmbeddedCluster::Start(options);
+  EXPECT_TRUE(cluster.ok()) << cluster.status();
+  if (!cluster.ok()) return nullptr;
+  const absl::Status whole = (*cluster)->WaitUntilWhole(std::chrono::seconds(30));
+  EXPECT_TRUE(whole.ok()) << whole;
+  return *std::move(cluster);
+}
 
 inline Answer Ask(EmbeddedCluster& cluster, const GenerateRequest& request) {
   Answer answer;

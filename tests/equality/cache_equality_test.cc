@@ -27,12 +27,7 @@ std::unique_ptr<EmbeddedCluster> StartCluster(int64_t cache_tokens, int32_t max_
   options.attention.cache_tokens = cache_tokens;
   options.attention.max_sequences = max_sequences;
   options.attention.prefill_chunk = 100;
-  auto cluster = EmbeddedCluster::Start(options);
-  EXPECT_TRUE(cluster.ok()) << cluster.status();
-  if (!cluster.ok()) return nullptr;
-  const absl::Status whole = (*cluster)->WaitUntilWhole(std::chrono::seconds(30));
-  EXPECT_TRUE(whole.ok()) << whole;
-  return *std::move(cluster);
+  return StartWhole(options);
 }
 
 GenerateRequest Drawn(std::vector<int32_t> prompt, int32_t max_tokens) {

@@ -36,12 +36,7 @@ std::unique_ptr<EmbeddedCluster> StartCluster(const Layout& layout) {
   options.attention.prefill_chunk = layout.prefill_chunk;
   options.attention.max_step_rows = 512;
   options.expert.max_pass_rows = layout.max_pass_rows;
-  auto cluster = EmbeddedCluster::Start(options);
-  EXPECT_TRUE(cluster.ok()) << cluster.status();
-  if (!cluster.ok()) return nullptr;
-  const absl::Status whole = (*cluster)->WaitUntilWhole(std::chrono::seconds(30));
-  EXPECT_TRUE(whole.ok()) << whole;
-  return *std::move(cluster);
+  return StartWhole(options);
 }
 
 class EqualityTest : public testing::Test {

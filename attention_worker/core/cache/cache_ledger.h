@@ -56,7 +56,6 @@ class CacheLedger {
   void Forget() { prefixes_.Clear(); }
 
   int32_t BlocksFor(int32_t positions) const;
-  int32_t blocks() const { return pool_.blocks(); }
   // Those that Grow can have, nearly.
   int32_t obtainable() const { return pool_.free_blocks() + pool_.idle_blocks(); }
   // Those of sequences: 0 when there are none.

@@ -28,8 +28,7 @@ PrefixMatch PrefixCache::Find(const std::string& salt, absl::Span<const int32_t>
   if (root == roots_.end()) return match;
   Node* node = &root->second;
   while (tokens.size() >= block_rows_) {
-    const Key key(tokens.begin(), tokens.begin() + block_rows_);
-    const auto child = node->children.find(key);
+    const auto child = node->children.find(tokens.subspan(0, block_rows_));
     if (child == node->children.end()) break;
     node = child->second.get();
     if (use) Use(*node);
@@ -38,8 +37,7 @@ PrefixMatch PrefixCache::Find(const std::string& salt, absl::Span<const int32_t>
   }
   if (tokens.empty()) return match;
   // Of sorted keys one of the two around the wanted one has most in common with it.
-  const Key wanted(tokens.begin(), tokens.begin() + std::min(tokens.size(), block_rows_));
-  const auto after = node->children.lower_bound(wanted);
+  const auto after = node->children.lower_bound(tokens.subspan(0, block_rows_));
   Node* best = nullptr;
   for (auto it : {after, after == node->children.begin() ? after : std::prev(after)}) {
     if (it == node->children.end()) continue;
@@ -61,7 +59,7 @@ void PrefixCache::Insert(const std::string& salt, absl::Span<const int32_t> toke
   Node* node = &root->second;
   for (size_t i = 0; !tokens.empty(); ++i) {
     const size_t rows = std::min(tokens.size(), block_rows_);
-    Key key(tokens.begin(), tokens.begin() + rows);
+    const absl::Span<const int32_t> key = tokens.subspan(0, rows);
     tokens.remove_prefix(rows);
     const auto child = node->children.lower_bound(key);
     if (child != node->children.end() && CommonRows(child->first, key) == rows) {
@@ -79,7 +77,7 @@ void PrefixCache::Insert(const std::string& salt, absl::Span<const int32_t> toke
       Remove(*before, /*last=*/false);  // a block is kept once
       before = nullptr;
     }
-    node = &AddChild(*node, std::move(key), blocks[i]);
+    node = &AddChild(*node, Key(key.begin(), key.end()), blocks[i]);
     if (before != nullptr) Remove(*before, /*last=*/false);
   }
 }

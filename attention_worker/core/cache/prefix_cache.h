@@ -12,6 +12,7 @@
 // takes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -62,7 +63,13 @@ class PrefixCache {
  private:
   struct Node;
   using Key = std::vector<int32_t>;
-  using Children = std::map<Key, std::unique_ptr<Node>>;
+  struct KeyLess {
+    using is_transparent = void;
+    bool operator()(absl::Span<const int32_t> a, absl::Span<const int32_t> b) const {
+      return std::lexicographical_compare(a.begin(), a.end(), b.begin(), b.end());
+    }
+  };
+  using Children = std::map<Key, std::unique_ptr<Node>, KeyLess>;
   struct Node {
     Node* parent = nullptr;             // null: a salt's root, which has no block
     const std::string* salt = nullptr;  // of a root: its key in roots_
