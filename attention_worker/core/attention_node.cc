@@ -134,19 +134,19 @@ absl::Status AttentionNode::CheckSubmit(const GenerateRequest& request, Time now
   RETURN_IF_ERROR(ValidateRequest(request, options_.limits));
   if (ended_) return TryAgainLater("this worker is stopping");
   if (!ready_) return TryAgainLater("weights are still loading");
+  const size_t most = static_cast<size_t>(options_.batch.max_sequences) + options_.max_waiting;
+  const bool full = sequences() >= most;
+  if (!full && request.deadline == kNever) return absl::OkStatus();
   using std::chrono::milliseconds;
   const auto wait = std::chrono::duration_cast<milliseconds>(
       batch_.ExpectedWait(request, now).value_or(Duration::zero()));
-  const size_t most = static_cast<size_t>(options_.batch.max_sequences) + options_.max_waiting;
-  if (sequences() >= most) {
+  if (full) {
     return WithRetryAfter(absl::ResourceExhaustedError(
                               absl::StrCat(sequences(), " requests run or wait; at most ", most,
                                            " (--max-sequences and --max-waiting together)")),
                           std::max(wait, kRetryHint));
   }
-  if (wait == wait.zero() || request.deadline == kNever || now + wait < request.deadline) {
-    return absl::OkStatus();
-  }
+  if (wait == wait.zero() || now + wait < request.deadline) return absl::OkStatus();
   const auto left = std::chrono::duration_cast<milliseconds>(request.deadline - now);
   return WithRetryAfter(absl::ResourceExhaustedError(
                             absl::StrCat("the deadline is in ", left.count(),

@@ -78,7 +78,7 @@ void Batch::Keep(Sequence& sequence) {
 
 void Batch::Admit(Time now) {
   const size_t places = static_cast<size_t>(options_.max_sequences);
-  if (waiting_.empty() || running_.size() >= places) return;
+  if (waiting_.empty() || running_.size() >= places || ledger_.obtainable() == 0) return;
   order_.clear();
   for (const SequencePtr& sequence : waiting_) {
     order_.push_back({WaitingOf(*sequence), sequence.get()});

@@ -20,7 +20,6 @@ class LengthDistribution {
   static absl::StatusOr<LengthDistribution> Parse(const std::string& text);
 
   int32_t Draw(Draws& draws) const;
-  int32_t longest() const { return high_; }
 
  private:
   static absl::StatusOr<LengthDistribution> ParseLognormal(const std::string& text);

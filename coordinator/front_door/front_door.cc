@@ -58,12 +58,12 @@ FrontDoor::Worker* FrontDoor::ChooseWorker(absl::Span<const uint64_t> beginnings
 
 void FrontDoor::Start(RequestId id, GenerateRequest request, GenerationListener* listener) {
   absl::Status status = MayServe();
+  if (!status.ok()) return listener->OnEnd(id, std::move(status));
   std::vector<uint64_t> beginnings = BeginningsOf(request.cache_salt, request.prompt);
-  Worker* worker = status.ok() ? ChooseWorker(beginnings) : nullptr;
-  if (status.ok() && worker == nullptr) {
-    status = TryAgainLater("no attention worker is ready");
+  Worker* worker = ChooseWorker(beginnings);
+  if (worker == nullptr) {
+    return listener->OnEnd(id, TryAgainLater("no attention worker is ready"));
   }
-  if (!status.ok()) return listener->OnEnd(id, status);
   affinity_.Note(beginnings, worker->key);
   sessions_[id] = {listener, worker, std::move(beginnings)};
   ++worker->sessions;

@@ -44,8 +44,9 @@ GenerationMetrics::GenerationMetrics(prometheus::Registry* registry)
                    .Add({})),
       prompt_tokens_(NewCounter(*registry, "expertmesh_prompt_tokens_total",
                                 "Tokens of the prompts of calls that have begun to answer")),
-      cached_tokens_(NewCounter(*registry, "expertmesh_cached_tokens_total",
-                                "Tokens of prompts that earlier requests had computed")),
+      cached_tokens_(
+          NewCounter(*registry, "expertmesh_cached_tokens_total",
+                     "Tokens of prompts that were there already, counted for each choice")),
       output_tokens_(
           NewCounter(*registry, "expertmesh_output_tokens_total", "Tokens made, of all choices")),
       first_token_(NewHistogram(*registry, "expertmesh_time_to_first_token_seconds",
