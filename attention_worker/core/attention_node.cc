@@ -21,6 +21,11 @@ DispatcherOptions ForDispatcher(const AttentionNodeOptions& options, const Model
   return out;
 }
 
+BatchOptions ForBatch(BatchOptions options, const ModelShape& shape) {
+  options.scheduler.positions_per_row = shape.positions_per_row;
+  return options;
+}
+
 }  // namespace
 
 AttentionNode::AttentionNode(AttentionNodeOptions options, LayerCompute* compute,
@@ -36,7 +41,8 @@ AttentionNode::AttentionNode(AttentionNodeOptions options, LayerCompute* compute
       dispatcher_(ForDispatcher(options_, compute->shape()), transport, host,
                   [this](int32_t row, const absl::Status& why) { End(*row_sequence_[row], why); }),
       step_(compute, &dispatcher_, kFirstStepToken),
-      batch_(options_.batch, compute->shape().blocks, compute->shape().block_rows) {}
+      batch_(ForBatch(options_.batch, compute->shape()), compute->shape().blocks,
+             compute->shape().block_rows) {}
 
 AttentionNode::~AttentionNode() = default;
 
@@ -130,7 +136,7 @@ void AttentionNode::OnComputed(uint64_t token, Time now) {
 
 // ---- requests
 
-absl::Status AttentionNode::CheckSubmit(const GenerateRequest& request, Time now) const {
+absl::Status AttentionNode::CheckSubmit(const GenerateRequest& request, Time now) {
   RETURN_IF_ERROR(ValidateRequest(request, options_.limits));
   if (ended_) return TryAgainLater("this worker is stopping");
   if (!ready_) return TryAgainLater("weights are still loading");
@@ -293,7 +299,7 @@ bool AttentionNode::MayAdmit() const {
 void AttentionNode::StartStep() {
   StepPlan& plan = step_.plan();
   plan.Clear();
-  batch_.Plan(ranges_, plan.copies);
+  batch_.Plan(now_, ranges_, plan.copies);
   row_sequence_.clear();
   for (const RowRange& range : ranges_) {
     const auto& blocks = batch_.running()[range.index]->cache.blocks;
@@ -330,7 +336,7 @@ void AttentionNode::Commit() {
   const StepPlan& plan = step_.plan();
   for (size_t row = 0, end = 0; row < row_sequence_.size(); row = end) {
     while (end < row_sequence_.size() && row_sequence_[end] == row_sequence_[row]) ++end;
-    batch_.Computed(*row_sequence_[row], static_cast<int32_t>(end - row));
+    batch_.Computed(*row_sequence_[row], static_cast<int32_t>(end - row), now_);
   }
   for (size_t i = 0; i < plan.outputs.size(); ++i) {
     const int32_t row = plan.outputs[i].row;

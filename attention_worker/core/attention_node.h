@@ -85,7 +85,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
 
   void OnLoaded(Time now);
   void UpdateProgress();
-  absl::Status CheckSubmit(const GenerateRequest& request, Time now) const;
+  absl::Status CheckSubmit(const GenerateRequest& request, Time now);
   absl::string_view BytesOf(const GenerateRequest& request, int32_t id) const;
   void End(Sequence& sequence, const absl::Status& why);
   void EndExpired(Time now);

@@ -1,8 +1,10 @@
 #include "attention_worker/core/batch.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/check.h"
 
 namespace expertmesh {
@@ -38,6 +40,7 @@ void Batch::Add(SequencePtr sequence) {
   sequence->order = next_order_++;
   shares_.Enter(sequence->request.caller);
   waiting_.push_back(std::move(sequence));
+  changed_ = true;
 }
 
 Sequence* Batch::Find(RequestId id) const {
@@ -50,58 +53,74 @@ Sequence* Batch::Find(RequestId id) const {
 }
 
 void Batch::SweepWaiting() {
-  std::erase_if(waiting_, [&](const SequencePtr& sequence) {
+  const size_t gone = std::erase_if(waiting_, [&](const SequencePtr& sequence) {
     if (sequence->ended) shares_.Leave(sequence->request.caller);
     return sequence->ended;
   });
+  if (gone > 0) changed_ = true;
   if (waiting_.empty()) estimate_.OnQueueEmpty();
 }
 
 void Batch::Sweep() {
   SweepWaiting();
-  std::erase_if(running_, [&](const SequencePtr& sequence) {
+  const size_t gone = std::erase_if(running_, [&](const SequencePtr& sequence) {
     if (!sequence->ended) return false;
     Keep(*sequence);
     ledger_.Release(sequence->cache);
     shares_.Leave(sequence->request.caller);
     return true;
   });
+  if (gone > 0) changed_ = true;
 }
 
 // Only what led to logits that were looked at.
 void Batch::Keep(Sequence& sequence) {
   if (!sequence.kept || sequence.spoiled) return;
   ledger_.Keep(sequence.request.cache_salt, sequence.tokens, sequence.cache);
+  changed_ = true;  // others may need fewer blocks
 }
 
 // ---- admission
 
 void Batch::Admit(Time now) {
   const size_t places = static_cast<size_t>(options_.max_sequences);
-  if (waiting_.empty() || running_.size() >= places || ledger_.obtainable() == 0) return;
-  order_.clear();
-  for (const SequencePtr& sequence : waiting_) {
-    order_.push_back({WaitingOf(*sequence), sequence.get()});
-  }
-  // The first few are all that matters: a heap with the next one on top.
-  const auto later = [now](const auto& a, const auto& b) {
-    return GoesBefore(b.first, a.first, now);
-  };
-  std::make_heap(order_.begin(), order_.end(), later);
-  for (int i = 0; i < kMostLookedAt && !order_.empty() && running_.size() < places; ++i) {
-    std::pop_heap(order_.begin(), order_.end(), later);
-    Sequence& next = *order_.back().second;
-    order_.pop_back();
+  if (short_of_blocks_ && !changed_) return;
+  short_of_blocks_ = changed_ = false;
+  if (waiting_.empty() || running_.size() >= places) return;
+  LineUp();
+  for (int i = 0; i < kMostLookedAt && !line_.empty() && running_.size() < places; ++i) {
+    const int32_t first = ChooseNext(line_, now, numbers_);
+    const Waiting turn = line_[first];
+    Sequence& next = *in_line_[first];
+    line_.erase(line_.begin() + first);
+    in_line_.erase(in_line_.begin() + first);
     const CacheLedger::Found found = next.may_reuse()
                                          ? ledger_.Look(next.request.cache_salt, AllButLast(next))
                                          : CacheLedger::Found();
     if (Awaits(next, found.positions)) continue;
-    if (!Fits(next, found) || !TryAdmit(next)) return;  // nobody overtakes it
+    if (!Fits(next, found) || !TryAdmit(next)) {
+      short_of_blocks_ = true;
+      return;  // nobody overtakes it
+    }
+    // What it will have got, for whom is next of those that come to run at once.
+    const int64_t rows = next.known() - next.cache.cached;
+    for (Waiting& other : line_) {
+      if (other.caller == turn.caller) other.caller_got += rows;
+    }
     const auto it = std::find_if(waiting_.begin(), waiting_.end(),
                                  [&](const auto& w) { return w.get() == &next; });
     InsertByOrder(running_, std::move(*it));
     waiting_.erase(it);
     estimate_.OnAdmitted(now, !waiting_.empty());
+  }
+}
+
+void Batch::LineUp() {
+  line_.clear();
+  in_line_.clear();
+  for (const SequencePtr& sequence : waiting_) {
+    line_.push_back(WaitingOf(*sequence));
+    in_line_.push_back(sequence.get());
   }
 }
 
@@ -146,12 +165,21 @@ bool Batch::TryAdmit(Sequence& next) {
 
 // ---- steps
 
-void Batch::Plan(std::vector<RowRange>& ranges, std::vector<BlockCopy>& copies) {
+void Batch::Plan(Time now, std::vector<RowRange>& ranges, std::vector<BlockCopy>& copies) {
+  do {
+    PlanRows(now, ranges);  // empty if who had all the room had to go
+  } while (ranges.empty() && !running_.empty());
+  copies.clear();
+  for (const RowRange& range : ranges) ledger_.TakeCopy(running_[range.index]->cache, copies);
+}
+
+void Batch::PlanRows(Time now, std::vector<RowRange>& ranges) {
   progress_.clear();
   for (const SequencePtr& sequence : running_) {
-    progress_.push_back({sequence->cache.cached, sequence->known()});
+    progress_.push_back({sequence->cache.cached, sequence->known(),
+                         LevelOf(sequence->request.priority, sequence->arrived, now)});
   }
-  PlanStep(progress_, options_.scheduler, ranges);
+  PlanStep(progress_, options_.scheduler, ranges, numbers_);
   bool some_are_gone = false;
   for (const RowRange& range : ranges) {
     const SequencePtr& sequence = running_[range.index];
@@ -161,8 +189,6 @@ void Batch::Plan(std::vector<RowRange>& ranges, std::vector<BlockCopy>& copies) 
     }
   }
   if (some_are_gone) CloseGaps(ranges);
-  copies.clear();
-  for (const RowRange& range : ranges) ledger_.TakeCopy(running_[range.index]->cache, copies);
 }
 
 // Leaves a gap in running_.
@@ -196,8 +222,8 @@ void Batch::CloseGaps(std::vector<RowRange>& ranges) {
   std::erase(running_, nullptr);
 }
 
-void Batch::Computed(Sequence& sequence, int32_t rows) {
-  shares_.Charge(sequence.request.caller, rows);
+void Batch::Computed(Sequence& sequence, int32_t rows, Time now) {
+  shares_.Charge(sequence.request.caller, rows, now);
   if (!sequence.ended) sequence.cache.cached += rows;  // else some of its rows were skipped
 }
 
@@ -214,17 +240,20 @@ void Batch::ForgetLatents() {
 
 Waiting Batch::WaitingOf(const Sequence& sequence) const {
   const GenerateRequest& request = sequence.request;
-  return {sequence.preemptions > 0, request.priority, sequence.arrived,
-          shares_.served(request.caller), sequence.order};
+  const FairShare::Account caller = shares_.Of(request.caller);
+  return {
+      sequence.preemptions > 0, request.priority, sequence.arrived, sequence.order, caller.number,
+      caller.last_ran,          caller.got};
 }
 
-std::optional<Duration> Batch::ExpectedWait(const GenerateRequest& request, Time now) const {
-  if (running_.size() < static_cast<size_t>(options_.max_sequences)) return Duration::zero();
-  const Waiting next{false, request.priority, now, shares_.served(request.caller), next_order_};
-  const auto ahead = std::count_if(
-      waiting_.begin(), waiting_.end(),
-      [&](const SequencePtr& sequence) { return GoesBefore(WaitingOf(*sequence), next, now); });
-  return estimate_.For(now, static_cast<size_t>(ahead));
+std::optional<Duration> Batch::ExpectedWait(const GenerateRequest& request, Time now) {
+  const bool has_place = running_.size() < static_cast<size_t>(options_.max_sequences);
+  if (has_place && !short_of_blocks_) return Duration::zero();
+  const FairShare::Account caller = shares_.Of(request.caller);
+  const Waiting next{false,         request.priority, now,       next_order_,
+                     caller.number, caller.last_ran,  caller.got};
+  LineUp();
+  return estimate_.For(now, static_cast<size_t>(CountAhead(line_, next, now, numbers_)));
 }
 
 void Batch::ReleaseAll() {
@@ -237,8 +266,16 @@ void Batch::ReleaseAll() {
 
 absl::Status Batch::Check() const {
   std::vector<const CacheHolding*> holdings;
+  std::set<absl::string_view> callers;
   for (const auto* list : {&waiting_, &running_}) {
-    for (const SequencePtr& sequence : *list) holdings.push_back(&sequence->cache);
+    for (const SequencePtr& sequence : *list) {
+      holdings.push_back(&sequence->cache);
+      callers.insert(sequence->request.caller);
+    }
+  }
+  if (callers.size() != shares_.callers()) {
+    return absl::InternalError(
+        absl::StrCat(callers.size(), " callers are there, ", shares_.callers(), " have a share"));
   }
   return ledger_.Check(holdings);
 }

@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "attention_worker/core/cache/cache_ledger.h"
@@ -49,10 +48,10 @@ class Batch {
   void Admit(Time now);
   // The rows of the next step, decode rows first, and the copies that it begins with. Indices are
   // those of running(). May preempt.
-  void Plan(std::vector<RowRange>& ranges, std::vector<BlockCopy>& copies);
+  void Plan(Time now, std::vector<RowRange>& ranges, std::vector<BlockCopy>& copies);
 
   // `rows` planned rows of a sequence were computed.
-  void Computed(Sequence& sequence, int32_t rows);
+  void Computed(Sequence& sequence, int32_t rows, Time now);
   // It got a new token: all before that led to logits that were looked at, and serves others too.
   void GotToken(Sequence& sequence);
   // The step is over.
@@ -60,22 +59,24 @@ class Batch {
 
   // What has been computed so far serves nobody who comes from now on.
   void ForgetLatents();
-  // How long this request would wait for a place if it came now; nullopt: not known.
-  std::optional<Duration> ExpectedWait(const GenerateRequest& request, Time now) const;
+  // How long this request would wait for its turn if it came now; nullopt: not known.
+  std::optional<Duration> ExpectedWait(const GenerateRequest& request, Time now);
   // Every block is given back, without a step in flight or any to come.
   void ReleaseAll();
 
   int32_t used_blocks() const { return ledger_.used_blocks(); }
   int64_t preemptions() const { return preemptions_; }
   int32_t most_preemptions() const { return most_preemptions_; }  // of one sequence
-  // INTERNAL: what is wrong with the account of the cache.
+  // INTERNAL: what is wrong with the accounts of cache and callers.
   absl::Status Check() const;
 
  private:
   Waiting WaitingOf(const Sequence& sequence) const;
+  void LineUp();
   bool Fits(Sequence& next, CacheLedger::Found found) const;
   bool Awaits(const Sequence& next, int32_t found) const;
   bool TryAdmit(Sequence& next);
+  void PlanRows(Time now, std::vector<RowRange>& ranges);
   void PreemptOne();
   void CloseGaps(std::vector<RowRange>& ranges);
   void Keep(Sequence& sequence);
@@ -88,12 +89,16 @@ class Batch {
   uint64_t next_order_ = 1;
   int64_t preemptions_ = 0;
   int32_t most_preemptions_ = 0;
+  bool short_of_blocks_ = false;  // the next one did not fit when it was last tried
+  bool changed_ = false;          // since then
   std::vector<SequencePtr> waiting_;
   std::vector<SequencePtr> running_;
   // Scratch.
   std::vector<Progress> progress_;
   std::vector<Holder> holders_;
-  std::vector<std::pair<Waiting, Sequence*>> order_;
+  std::vector<Waiting> line_;
+  std::vector<Sequence*> in_line_;  // beside line_
+  std::vector<int32_t> numbers_;
 };
 
 }  // namespace expertmesh

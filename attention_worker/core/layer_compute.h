@@ -26,6 +26,8 @@ struct ModelShape {
   int32_t block_rows = 0;   // positions per latent-cache block
   int32_t blocks = 0;       // of the latent cache
   int64_t token_bytes = 0;  // of it, for one position
+  // Attending to so many positions is as much work as all else of a row; 0: it is as good as none.
+  int64_t positions_per_row = 0;
 };
 
 // Rows [0, rows) of block `from` are to be copied to block `to`, in every layer.

@@ -5,13 +5,14 @@
 #include "common/check.h"
 
 namespace expertmesh {
-namespace {
 
-Lane LaneOf(const ExpertCall& call) {
-  return call.passed_over >= kPassesOfPatience ? Lane::kControl : call.request.header.lane;
+bool PassQueue::GoesFirst(const ExpertCall& call) const {
+  return patient_ && call.passed_over >= kPassesOfPatience;
 }
 
-}  // namespace
+Lane PassQueue::LaneOf(const ExpertCall& call) const {
+  return GoesFirst(call) ? Lane::kControl : call.request.header.lane;
+}
 
 void PassQueue::Push(ExpertCall* call) { waiting_.push_back(call); }
 
@@ -20,18 +21,20 @@ void PassQueue::Remove(ExpertCall* call) { std::erase(waiting_, call); }
 const ExpertCall* PassQueue::Best() const {
   return *std::min_element(
       waiting_.begin(), waiting_.end(),
-      [](const ExpertCall* a, const ExpertCall* b) { return LaneOf(*a) < LaneOf(*b); });
+      [this](const ExpertCall* a, const ExpertCall* b) { return LaneOf(*a) < LaneOf(*b); });
 }
 
 void PassQueue::TakePass(std::vector<PassPiece>& pieces, int32_t* layer) {
   CHECK(!waiting_.empty(), "a pass needs a waiting call");
   pieces.clear();
-  const uint32_t wanted = Best()->request.header.layer;
+  const ExpertCall& best = *Best();
+  const uint32_t wanted = best.request.header.layer;
   *layer = static_cast<int32_t>(wanted);
   size_t room = max_rows_;
   for (Lane lane : {Lane::kControl, Lane::kDecode, Lane::kPrefill}) {
     TakeLane(wanted, lane, room, pieces);
   }
+  patient_ = !GoesFirst(best);
   for (ExpertCall* call : waiting_) ++call->passed_over;
   for (const PassPiece& piece : pieces) piece.call->passed_over = 0;
   std::erase_if(waiting_, [](const ExpertCall* c) { return c->taken == c->assignments(); });

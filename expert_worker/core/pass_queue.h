@@ -3,8 +3,9 @@
 // A pass takes rows of one layer, at most `max_rows`, from any callers: the layer of the oldest
 // call of the best lane, and of it whatever waits, lane by lane. Where a lane has more rows than
 // fit, its senders get equal shares, each its calls in order of arrival. A call that is passed over
-// many times comes before all lanes, so a prompt does not wait for ever beside others' decoding. A
-// call may be cut over several passes: rows are independent, so every cut is legal.
+// many times comes before all lanes, so a prompt does not wait for ever beside others' decoding;
+// but not in two passes in a row, so that many such prompts leave decoding every other pass. A call
+// may be cut over several passes: rows are independent, so every cut is legal.
 #pragma once
 
 #include <cstdint>
@@ -53,6 +54,8 @@ class PassQueue {
   void TakePass(std::vector<PassPiece>& pieces, int32_t* layer);
 
  private:
+  bool GoesFirst(const ExpertCall& call) const;
+  Lane LaneOf(const ExpertCall& call) const;
   const ExpertCall* Best() const;
   // What one sender's calls of a lane want, and get.
   struct Demand {
@@ -65,6 +68,7 @@ class PassQueue {
 
   size_t max_rows_;
   std::deque<ExpertCall*> waiting_;  // in order of arrival
+  bool patient_ = true;              // calls that were passed over may go first in the next pass
   std::vector<Demand> demands_;      // scratch
 };
 

@@ -113,6 +113,28 @@ TEST(PassQueue, APromptIsNotPassedOverForEver) {
   EXPECT_EQ(passes, kPassesOfPatience + 1);
 }
 
+TEST(PassQueue, ManyOldPromptsLeaveDecodingEveryOtherPass) {
+  PassQueue queue(4);
+  std::deque<ExpertCall> calls;
+  const auto push = [&](uint32_t layer, Lane lane) {
+    calls.push_back(Call(layer, lane, 4));
+    queue.Push(&calls.back());
+  };
+  for (uint32_t layer = 10; layer < 30; ++layer) push(layer, Lane::kPrefill);
+  for (int i = 0; i < kPassesOfPatience; ++i) {  // until all of them have waited for long
+    push(2, Lane::kDecode);
+    Take(queue);
+  }
+  for (int i = 0; i < 10; ++i) {
+    push(2, Lane::kDecode);
+    int32_t layer = -1;
+    Take(queue, &layer);
+    EXPECT_EQ(layer, 10 + i);
+    Take(queue, &layer);
+    EXPECT_EQ(layer, 2);
+  }
+}
+
 TEST(PassQueue, ForgetsACallThatIsRemovedHalfDone) {
   PassQueue queue(3);
   ExpertCall a = Call(1, Lane::kDecode, 5), b = Call(1, Lane::kDecode, 2);

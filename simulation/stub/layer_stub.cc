@@ -21,6 +21,7 @@ ModelShape ShapeOf(const StubModel& model, int32_t block_rows, int32_t blocks) {
   shape.grid = model.grid;
   shape.hidden = kStubHidden;
   shape.top_k = model.top_k;
+  shape.positions_per_row = 30;  // so that depth matters to prompts that simulated users send
   shape.block_rows = block_rows;
   shape.blocks = blocks;
   return shape;

@@ -8,6 +8,7 @@
 #include "common/status.h"
 #include "common/thread_pool.h"
 #include "generation/request.h"
+#include "model/cost.h"
 #include "model/rope.h"
 
 namespace expertmesh {
@@ -79,6 +80,8 @@ Forward::Forward(const Checkpoint* checkpoint, ForwardOptions options, const Ker
   shape_.hidden = static_cast<int32_t>(config_.hidden);
   shape_.top_k = static_cast<int32_t>(config_.top_k);
   shape_.block_rows = kLatentBlockRows;
+  const RowCost cost = CostOfRow(config_);
+  shape_.positions_per_row = std::max<int64_t>(1, cost.weights / cost.per_position);
   shape_.blocks =
       static_cast<int32_t>((options.cache_tokens + kLatentBlockRows - 1) / kLatentBlockRows);
 }

@@ -7,31 +7,43 @@
 namespace expertmesh {
 
 void FairShare::Enter(const std::string& caller) {
-  const auto [account, is_new] = accounts_.try_emplace(caller);
-  if (is_new && accounts_.size() > 1) {
-    int64_t least = INT64_MAX;
-    for (const auto& [name, other] : accounts_) {
-      if (name != caller) least = std::min(least, other.served);
-    }
-    account->second.served = least;
+  auto entry = entries_.find(caller);
+  if (entry == entries_.end()) {
+    const Account account = Of(caller);
+    if (static_cast<size_t>(account.number) == taken_.size()) taken_.push_back(false);
+    taken_[account.number] = true;
+    entry = entries_.emplace(caller, Entry{account, 0}).first;
   }
-  ++account->second.requests;
+  ++entry->second.requests;
 }
 
 void FairShare::Leave(const std::string& caller) {
-  const auto account = accounts_.find(caller);
-  CHECK(account != accounts_.end(), "who leaves has come");
-  if (--account->second.requests == 0) accounts_.erase(account);
+  const auto entry = entries_.find(caller);
+  CHECK(entry != entries_.end(), "who leaves has come");
+  if (--entry->second.requests > 0) return;
+  taken_[entry->second.account.number] = false;
+  entries_.erase(entry);
 }
 
-void FairShare::Charge(const std::string& caller, int64_t rows) {
-  const auto account = accounts_.find(caller);
-  if (account != accounts_.end()) account->second.served += rows;
+void FairShare::Charge(const std::string& caller, int64_t rows, Time now) {
+  const auto entry = entries_.find(caller);
+  if (entry == entries_.end()) return;
+  entry->second.account.got += rows;
+  entry->second.account.last_ran = now;
 }
 
-int64_t FairShare::served(const std::string& caller) const {
-  const auto account = accounts_.find(caller);
-  return account == accounts_.end() ? 0 : account->second.served;
+FairShare::Account FairShare::Of(const std::string& caller) const {
+  const auto entry = entries_.find(caller);
+  if (entry != entries_.end()) return entry->second.account;
+  Account account;
+  account.number =
+      static_cast<int32_t>(std::find(taken_.begin(), taken_.end(), false) - taken_.begin());
+  if (entries_.empty()) return account;
+  account.got = INT64_MAX;
+  for (const auto& [name, other] : entries_) {
+    account.got = std::min(account.got, other.account.got);
+  }
+  return account;
 }
 
 }  // namespace expertmesh

@@ -4,6 +4,9 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
+
+#include "common/clock.h"
 
 namespace expertmesh {
 
@@ -12,19 +15,26 @@ namespace expertmesh {
 // Threads: one.
 class FairShare {
  public:
+  struct Account {
+    int32_t number = 0;  // of the caller while it is there: the lowest that was free
+    int64_t got = 0;     // rows
+    Time last_ran{};     // when it got the last of them
+  };
+
   void Enter(const std::string& caller);
   void Leave(const std::string& caller);  // once for each Enter: CHECKed
-  void Charge(const std::string& caller, int64_t rows);
-  // Rows; 0 for whoever is not there.
-  int64_t served(const std::string& caller) const;
-  size_t callers() const { return accounts_.size(); }
+  void Charge(const std::string& caller, int64_t rows, Time now);
+  // What whoever is not there would begin with.
+  Account Of(const std::string& caller) const;
+  size_t callers() const { return entries_.size(); }
 
  private:
-  struct Account {
-    int64_t served = 0;
+  struct Entry {
+    Account account;
     int64_t requests = 0;
   };
-  std::map<std::string, Account> accounts_;
+  std::map<std::string, Entry> entries_;
+  std::vector<bool> taken_;  // numbers
 };
 
 }  // namespace expertmesh

@@ -5,15 +5,71 @@
 
 namespace expertmesh {
 
-bool GoesBefore(const Waiting& a, const Waiting& b, Time now) {
-  if (a.preempted || b.preempted) {
-    return a.preempted && b.preempted ? a.order < b.order : a.preempted;
-  }
-  const auto level = [now](const Waiting& w) {
-    return w.priority + (now - w.arrived) / kAgeingPeriod;
+namespace {
+
+// Of one caller's.
+bool GoesBeforeOwn(const Waiting& a, const Waiting& b, Time now) {
+  const auto key = [now](const Waiting& w) {
+    return std::tuple(-LevelOf(w.priority, w.arrived, now), w.order);
   };
-  const auto key = [&](const Waiting& w) { return std::tuple(-level(w), w.served, w.order); };
   return key(a) < key(b);
+}
+
+// Of two callers'.
+bool GoesBeforeOther(const Waiting& a, const Waiting& b, Time now) {
+  const auto key = [now](const Waiting& w) {
+    const Time since = std::max(w.arrived, w.caller_last_ran);
+    return std::tuple(-LevelOf(w.priority, since, now), w.caller_got, w.order);
+  };
+  return key(a) < key(b);
+}
+
+}  // namespace
+
+int64_t LevelOf(int32_t priority, Time since, Time now) {
+  return priority + std::max(Duration::zero(), now - since) / kAgeingPeriod;
+}
+
+int32_t ChooseNext(absl::Span<const Waiting> waiting, Time now, std::vector<int32_t>& heads) {
+  int32_t preempted = -1;
+  heads.clear();
+  for (int32_t i = 0; i < static_cast<int32_t>(waiting.size()); ++i) {
+    const Waiting& w = waiting[i];
+    if (w.preempted && (preempted < 0 || w.order < waiting[preempted].order)) preempted = i;
+    if (heads.size() <= static_cast<size_t>(w.caller)) heads.resize(w.caller + 1, -1);
+    int32_t& head = heads[w.caller];
+    if (head < 0 || GoesBeforeOwn(w, waiting[head], now)) head = i;
+  }
+  if (preempted >= 0) return preempted;
+  int32_t next = -1;
+  for (int32_t head : heads) {
+    if (head < 0) continue;
+    if (next < 0 || GoesBeforeOther(waiting[head], waiting[next], now)) next = head;
+  }
+  return next;
+}
+
+// Callers of one priority take turns: of another's requests no more go ahead than of one's own,
+// and one.
+int64_t CountAhead(absl::Span<const Waiting> waiting, const Waiting& next, Time now,
+                   std::vector<int32_t>& counts) {
+  counts.clear();
+  int64_t ahead = 0;
+  int32_t own = 0;
+  for (const Waiting& w : waiting) {
+    if (w.preempted) {
+      ++ahead;
+    } else if (w.caller == next.caller) {
+      own += GoesBeforeOwn(w, next, now) ? 1 : 0;
+    } else if (w.priority > next.priority) {
+      ++ahead;
+    } else if (w.priority == next.priority) {
+      if (counts.size() <= static_cast<size_t>(w.caller)) counts.resize(w.caller + 1, 0);
+      ++counts[w.caller];
+    }
+  }
+  for (int32_t count : counts) ahead += std::min(count, own + 1);
+  return ahead + own;
 }
 
 int32_t ChooseVictim(absl::Span<const Holder> running) {

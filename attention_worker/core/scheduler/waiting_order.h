@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "common/clock.h"
@@ -12,17 +13,29 @@ namespace expertmesh {
 // waits for ever.
 inline constexpr Duration kAgeingPeriod = std::chrono::seconds(1);
 
+// The level of a request of this priority that has waited since then.
+int64_t LevelOf(int32_t priority, Time since, Time now);
+
 struct Waiting {
   bool preempted = false;  // it ran before
   int32_t priority = 0;
   Time arrived{};
-  int64_t served = 0;  // rows that its caller got so far (fair_share.h)
-  uint64_t order = 0;  // of arrival, unique
+  uint64_t order = 0;      // of arrival, unique
+  int32_t caller = 0;      // whose it is: a small number (fair_share.h)
+  Time caller_last_ran{};  // when a row of its caller was last computed
+  int64_t caller_got = 0;  // rows so far
 };
 
-// Preempted ones go first, in order of arrival. Then the higher level of priority; in one level the
-// caller that got less; of one caller the older.
-bool GoesBefore(const Waiting& a, const Waiting& b, Time now);
+// Which of them is next; -1: there are none. Preempted ones first, in order of arrival. Then each
+// caller sends its own first one: the higher level, of one level the older. Of those, too, the one
+// of the higher level is next, but a caller does not age while it has what runs: a hundred requests
+// that wait for one another are not urgent. In one level the caller that got less.
+// `heads` is scratch.
+int32_t ChooseNext(absl::Span<const Waiting> waiting, Time now, std::vector<int32_t>& heads);
+
+// About how many will have gone before `next`, which comes now, when it is its turn.
+int64_t CountAhead(absl::Span<const Waiting> waiting, const Waiting& next, Time now,
+                   std::vector<int32_t>& counts);
 
 // Each preemption makes the next one less likely, as so many levels of priority would.
 inline constexpr int32_t kPreemptionLevels = 25;
