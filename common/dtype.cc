@@ -29,4 +29,15 @@ float F16ToF32(uint16_t bits) {
   return sign ? -magnitude : magnitude;
 }
 
+float F8E4m3ToF32(uint8_t bits) {
+  const uint32_t sign = uint32_t{bits & 0x80u} << 24;
+  const uint32_t magnitude = bits & 0x7fu;
+  if (magnitude == 0x7f) return std::bit_cast<float>(sign | 0x7fc00000u);
+  if (magnitude < 8) {  // subnormal: in steps of 2^-9
+    const float value = static_cast<float>(magnitude) * 0x1p-9f;
+    return sign == 0 ? value : -value;
+  }
+  return std::bit_cast<float>(sign | ((magnitude << 20) + ((127u - 7u) << 23)));
+}
+
 }  // namespace expertmesh

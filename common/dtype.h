@@ -31,4 +31,8 @@ inline uint16_t F32ToBf16(float value) {
 // Exact: every f16, subnormals included, is an f32.
 float F16ToF32(uint16_t bits);
 
+// Exact. The fp8 of weights: 4 bits of exponent (bias 7) and 3 of mantissa; there is no infinity,
+// and 0x7f and 0xff are NaN. (OCP 8-bit floating point specification, E4M3.)
+float F8E4m3ToF32(uint8_t bits);
+
 }  // namespace expertmesh

@@ -78,5 +78,22 @@ TEST(F16, WidensEveryValueExactly) {
   }
 }
 
+TEST(DType, WidensFp8AsTheFormatSays) {
+  for (int bits = 0; bits < 256; ++bits) {
+    SCOPED_TRACE(bits);
+    const float value = F8E4m3ToF32(static_cast<uint8_t>(bits));
+    const int exponent = (bits >> 3) & 15, mantissa = bits & 7;
+    if (exponent == 15 && mantissa == 7) {
+      EXPECT_TRUE(std::isnan(value));
+      continue;
+    }
+    const double magnitude = exponent == 0 ? std::ldexp(mantissa / 8.0, -6)
+                                           : std::ldexp(1 + mantissa / 8.0, exponent - 7);
+    EXPECT_EQ(std::abs(value), magnitude);
+    EXPECT_EQ(std::signbit(value), bits >= 128);
+  }
+  EXPECT_EQ(F8E4m3ToF32(0x7e), 448.0f);
+}
+
 }  // namespace
 }  // namespace expertmesh

@@ -112,6 +112,8 @@ float Exp(float x) { return ExpTree(OneLane{x}).v; }
 
 float Silu(float x) { return SiluTree(OneLane{x}).v; }
 
+float Sigmoid(float x) { return 1.0f / (1.0f + Exp(-x)); }
+
 float Log(float x) { return static_cast<float>(LogD(x)); }
 
 double ExpD(double x) {

@@ -23,6 +23,9 @@ float Log(float x);
 // x / (1 + e^-x) within 3 ulp for x >= -87; -0 below -88.73, where e^-x is +inf. NaN for -inf.
 float Silu(float x);
 
+// 1 / (1 + e^-x) within 2 ulp for x >= -87; +0 below -88.73.
+float Sigmoid(float x);
+
 // e^x within 1 ulp. Below -708.39 +0 exactly: no result is subnormal. Above 709.782 +inf.
 double ExpD(double x);
 

@@ -82,6 +82,7 @@ void Bench::RunRowOps() {
   const Matrix x = Values(kRows, kHidden);
   kernels_.Embed(*stream_, {ids, kRows}, Weights(kHidden, kHidden, DType::kBf16), x);
   kernels_.Add(*stream_, Values(kRows, kHidden), x);
+  kernels_.AddBias(*stream_, Values(1, kHidden).f32(), x);
   kernels_.RmsNorm(*stream_, x, Values(1, kHidden).f32(), 1e-6f, x);
   kernels_.SwiGlu(*stream_, Values(kRows, kHidden), x, x);
   kernels_.Rope(*stream_, x, 2, 20, kRope, {ids, kRows}, Values(kHidden, kRope).f32(), x, 20);
@@ -137,6 +138,11 @@ void Bench::RunExperts() {
   gate.scaling = 1.7f;
   gate.experts = Take<int32_t>(kRows * kTopK);
   gate.weights = Take<float>(kRows * kTopK);
+  kernels_.Gate(*stream_, gate);
+  Add(gate.experts, kRows * kTopK);
+  Add(gate.weights, kRows * kTopK);
+  gate.bias = Values(1, kExperts).f32();
+  gate.renormalise = true;
   kernels_.Gate(*stream_, gate);
   Add(gate.experts, kRows * kTopK);
   Add(gate.weights, kRows * kTopK);

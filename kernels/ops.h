@@ -71,6 +71,9 @@ struct GateArgs {
   int64_t groups = 1;  // of equal size, consecutive experts; 1 is plain top-k
   int64_t groups_kept = 1;
   int64_t top_k = 0;
+  // [experts] f32: DeepSeek-V3's routing, where it is added to what chooses; null: V2's.
+  const float* bias = nullptr;
+  bool renormalise = false;    // with bias only
   float scaling = 1;           // every weight is multiplied by it, last
   int32_t* experts = nullptr;  // [R, top_k] out, by score descending, ties to the lower id
   float* weights = nullptr;    // [R, top_k] out, in the same order
@@ -182,9 +185,13 @@ class Kernels {
   // z = fma(z, a, z_split * b). out = z / l.
   virtual void Attention(Stream& stream, const AttentionArgs& args) const = 0;
 
-  // Softmax over all experts (maximum, Exp, sum in lane order, division), then the best groups by
-  // their highest score, then the top-k among those; weight = score * scaling. Ties go to the lower
-  // group and the lower expert. (DeepSeek-V2 2.2.2, as transformers computes it; not renormalised.)
+  // Without a bias: softmax over all experts (maximum, Exp, sum in lane order, division), then the
+  // best groups by their highest score, then the top-k among those; weight = score * scaling. Ties
+  // go to the lower group and the lower expert. (DeepSeek-V2 2.2.2, as transformers computes it;
+  // not renormalised.) With a bias: score = 1 / (1 + Exp(-logit)), and what chooses is score +
+  // bias: the best groups by the sum of their two highest (groups are of two experts or more), then
+  // the top-k among those, ties as above. weight = score, divided, if `renormalise`, by (the sum of
+  // the chosen in order + 1e-20); then * scaling. (DeepSeek-V3 2.1.2; the bias is finite.)
   virtual void Gate(Stream& stream, const GateArgs& args) const = 0;
 
   // y = Silu(gate) * up, elementwise. y may be gate or up.
@@ -207,6 +214,9 @@ class Kernels {
 
   // x += y.
   virtual void Add(Stream& stream, ConstMatrix y, Matrix x) const = 0;
+
+  // x[r] += bias. bias: [cols] f32.
+  virtual void AddBias(Stream& stream, const float* bias, Matrix x) const = 0;
 
   // Chooses an id per row, and gives logprobs of the raw logits x: logprob(i) = (x_i - m) - Log(s),
   // m the maximum of the row, s the sum of Exp(x - m): per chunk of 1,024 ids in lane order, then

@@ -14,7 +14,8 @@ class SelectTest : public OpTest {
     Floats weights;
   };
 
-  Choice Gate(Floats& logits, int64_t experts, int64_t groups, int64_t groups_kept, int64_t top_k) {
+  Choice Gate(Floats& logits, int64_t experts, int64_t groups, int64_t groups_kept, int64_t top_k,
+              const float* bias = nullptr, bool renormalise = false) {
     const int64_t rows = static_cast<int64_t>(logits.size()) / experts;
     Choice choice{std::vector<int32_t>(rows * top_k), Floats(rows * top_k)};
     GateArgs args;
@@ -23,6 +24,8 @@ class SelectTest : public OpTest {
     args.groups_kept = groups_kept;
     args.top_k = top_k;
     args.scaling = 2.5f;
+    args.bias = bias;
+    args.renormalise = renormalise;
     args.experts = choice.experts.data();
     args.weights = choice.weights.data();
     kernels_->Gate(*stream_, args);
@@ -85,6 +88,51 @@ TEST_P(SelectTest, GateTakesTheBestExpertsOfTheBestGroups) {
       ExpectSameBits({&got.weights[r * kTopK + i], 1}, {p[experts[i]] * 2.5f});
     }
   }
+}
+
+// DeepSeek-V3's: the bias chooses, and does not weigh.
+TEST_P(SelectTest, GateWithABiasTakesTheBestExpertsOfTheGroupsOfTheBestPairs) {
+  constexpr int64_t kExperts = 40, kGroups = 8, kKept = 3, kTopK = 6, kRows = 20;
+  Floats logits = Random(kRows * kExperts, 3), bias = Random(kExperts, 1);
+  for (bool renormalise : {false, true}) {
+    const Choice got = Gate(logits, kExperts, kGroups, kKept, kTopK, bias.data(), renormalise);
+    for (int64_t r = 0; r < kRows; ++r) {
+      Floats p, c;
+      for (int64_t e = 0; e < kExperts; ++e) {
+        p.push_back(1.0f / (1.0f + Exp(-logits[r * kExperts + e])));
+        c.push_back(p[e] + bias[e]);
+      }
+      std::vector<int64_t> groups(kGroups), experts;
+      std::iota(groups.begin(), groups.end(), 0);
+      auto pair = [&](int64_t g) {
+        Floats of_group(&c[g * 5], &c[g * 5] + 5);
+        std::sort(of_group.rbegin(), of_group.rend());
+        return of_group[0] + of_group[1];
+      };
+      std::stable_sort(groups.begin(), groups.end(),
+                       [&](int64_t a, int64_t b) { return pair(a) > pair(b); });
+      std::sort(groups.begin(), groups.begin() + kKept);
+      for (int64_t i = 0; i < kKept * 5; ++i) experts.push_back(groups[i / 5] * 5 + i % 5);
+      std::stable_sort(experts.begin(), experts.end(),
+                       [&](int64_t a, int64_t b) { return c[a] > c[b]; });
+      float sum = 0;
+      for (int64_t i = 0; i < kTopK; ++i) sum += p[experts[i]];
+      for (int64_t i = 0; i < kTopK; ++i) {
+        EXPECT_EQ(got.experts[r * kTopK + i], experts[i]);
+        const float weight = renormalise ? p[experts[i]] / (sum + 1e-20f) : p[experts[i]];
+        ExpectSameBits({&got.weights[r * kTopK + i], 1}, {weight * 2.5f});
+      }
+    }
+  }
+}
+
+// Where all biased scores of the groups that are kept are below zero, those of other groups are
+// not chosen for it.
+TEST_P(SelectTest, GateWithABiasNeverLeavesTheGroupsThatItKeeps) {
+  Floats logits(8, 0.0f), bias = {-3, -4, -5, -5, -9, -9, -9, -9};
+  EXPECT_EQ(Gate(logits, 8, 4, 1, 2, bias.data()).experts, (std::vector<int32_t>{0, 1}));
+  bias = {5, -20, -1, -1, -9, -9, -9, -9};  // the best expert is in a group of a bad second
+  EXPECT_EQ(Gate(logits, 8, 4, 1, 2, bias.data()).experts, (std::vector<int32_t>{2, 3}));
 }
 
 TEST_P(SelectTest, GateBreaksTiesTowardsTheLowerExpertAndGroup) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/math.h"
@@ -24,37 +25,95 @@ constexpr int64_t kMaxHeadDim = int64_t{1} << 14;
 constexpr int64_t kMaxLayers = int64_t{1} << 12;
 constexpr int64_t kMaxExperts = int64_t{1} << 16;
 constexpr int64_t kMaxSharedExperts = int64_t{1} << 10;
+constexpr int64_t kMaxLabels = int64_t{1} << 16;
 constexpr int64_t kMaxPosition = 10'000'000;  // exact in f32, and no angle above kTrigHighest
 static_assert(kMaxPosition <= kTrigHighest);
 
-void CheckArchitecture(JsonFields& fields) {
-  if (fields.Text("model_type") != "deepseek_v2") fields.Refuse("model_type", "\"deepseek_v2\"");
-  const Json* architectures = fields.Find("architectures");
-  if (architectures == nullptr || !architectures->is_array() ||
-      std::find(architectures->begin(), architectures->end(), "DeepseekV2ForCausalLM") ==
-          architectures->end()) {
-    fields.Refuse("architectures", "a list with \"DeepseekV2ForCausalLM\"");
+// Whether it is of the third generation.
+bool ReadArchitecture(JsonFields& fields, ModelConfig& config) {
+  const std::string type = fields.Text("model_type");
+  const bool is_v3 = type == "deepseek_v3";
+  if (!is_v3 && type != "deepseek_v2") {
+    fields.Refuse("model_type", "\"deepseek_v2\" or \"deepseek_v3\"");
   }
+  const std::string prefix = is_v3 ? "DeepseekV3" : "DeepseekV2";
+  const std::pair<const char*, Architecture> known[] = {
+      {"ForCausalLM", Architecture::kCausalLm},
+      {"Model", Architecture::kModel},
+      {"ForSequenceClassification", Architecture::kSequenceClassification}};
+  const Json* architectures = fields.Find("architectures");
+  for (const auto& [name, architecture] : known) {
+    if (architectures == nullptr || *architectures != Json::array({prefix + name})) continue;
+    config.architecture = architecture;
+    return is_v3;
+  }
+  const bool is_one = architectures != nullptr && architectures->is_array() &&
+                      architectures->size() == 1 && architectures->front().is_string();
+  if (is_one) {
+    const Json only = {{"architectures", architectures->front()}};
+    JsonFields one(only);
+    one.Refuse("architectures", absl::StrCat(prefix, "ForCausalLM, ", prefix, "Model or ", prefix,
+                                             "ForSequenceClassification"));
+    fields.Note(one.status());
+    return is_v3;
+  }
+  fields.Refuse("architectures", absl::StrCat("a list of one: ", prefix, "ForCausalLM, ", prefix,
+                                              "Model or ", prefix, "ForSequenceClassification"));
+  return is_v3;
 }
 
 // Fields that have one value in every published checkpoint, and whose other values we do not
 // compute. Absent and null mean that value: all readers agree on it.
-void CheckSingleValued(JsonFields& fields) {
+void CheckSingleValued(JsonFields& fields, bool is_v3) {
   if (fields.TextOr("hidden_act", "silu") != "silu") fields.Refuse("hidden_act", "\"silu\"");
-  if (fields.TextOr("scoring_func", "softmax") != "softmax") {
-    fields.Refuse("scoring_func", "\"softmax\"");
+  const std::string scoring = is_v3 ? "sigmoid" : "softmax";
+  if (fields.TextOr("scoring_func", scoring) != scoring) {
+    fields.Refuse("scoring_func", absl::StrCat("\"", scoring, "\""));
   }
   fields.IntegerOr("moe_layer_freq", 1, 1, 1);
   fields.NumberOr("partial_rotary_factor", 1, 1, 1);
-  for (const char* name : {"attention_bias", "mlp_bias"}) {
-    if (fields.BoolOr(name, false)) fields.Refuse(name, "false");
+  if (fields.BoolOr("mlp_bias", false)) fields.Refuse("mlp_bias", "false");
+  // Pairs of neighbours are rotated, as in every published checkpoint.
+  if (!fields.BoolOr("rope_interleave", true)) fields.Refuse("rope_interleave", "true");
+}
+
+// Block-wise fp8 alone. How activations would be rounded does not matter: ours are f32.
+void ReadQuantization(JsonFields& fields, ModelConfig& config) {
+  const Json* value = fields.Find("quantization_config");
+  if (value == nullptr) return;
+  if (!value->is_object()) return fields.Refuse("quantization_config", "null or an object");
+  JsonFields own(*value, "quantization_config.");
+  if (own.Text("quant_method") != "fp8") own.Refuse("quant_method", "\"fp8\"");
+  if (own.TextOr("fmt", "e4m3") != "e4m3") own.Refuse("fmt", "\"e4m3\"");
+  const Json* block = own.Find("weight_block_size");
+  if (block == nullptr || *block != Json::array({kFp8Block, kFp8Block})) {
+    own.Refuse("weight_block_size", absl::StrCat("[", kFp8Block, ", ", kFp8Block, "]"));
   }
-  // The published code renormalises (and then does not scale), transformers ignores the field.
-  if (fields.BoolOr("norm_topk_prob", false)) {
-    fields.Refuse("norm_topk_prob", "false (readers of this model disagree on true)");
+  fields.Note(own.status());
+  config.fp8_weights = true;
+}
+
+// The names of the classes; without a table of names, as transformers makes them up.
+void ReadLabels(JsonFields& fields, ModelConfig& config) {
+  if (config.architecture != Architecture::kSequenceClassification) return;
+  const Json* names = fields.Find("id2label");
+  if (names != nullptr && (!names->is_object() || names->empty())) {
+    return fields.Refuse("id2label", "an object with a name for each class, or null");
   }
-  if (fields.Find("quantization_config") != nullptr) {
-    fields.Refuse("quantization_config", "nothing or null (weights in bf16, f16 or f32)");
+  const int64_t named = names == nullptr ? 2 : static_cast<int64_t>(names->size());
+  const int64_t count = fields.IntegerOr("num_labels", 1, kMaxLabels, named);
+  if (named > kMaxLabels || (names != nullptr && count != named)) {
+    return fields.Refuse("num_labels",
+                         absl::StrCat("the size of id2label, ", named, ", at most ", kMaxLabels));
+  }
+  for (int64_t i = 0; i < count; ++i) {
+    config.labels.push_back(absl::StrCat("LABEL_", i));
+    if (names == nullptr) continue;
+    const auto name = names->find(absl::StrCat(i));
+    if (name == names->end() || !name->is_string()) {
+      return fields.Refuse("id2label", absl::StrCat("a text under \"", i, "\""));
+    }
+    config.labels.back() = name->get<std::string>();
   }
 }
 
@@ -76,28 +135,57 @@ void ReadSizes(JsonFields& fields, ModelConfig& config) {
   config.first_moe_layer = fields.Integer("first_k_dense_replace", 0, config.layers);
   config.max_position = fields.Integer("max_position_embeddings", 1, kMaxPosition);
   config.rms_eps = fields.Number("rms_norm_eps", 1e-12, 1);
-  config.tied_head = fields.BoolOr("tie_word_embeddings", false);
+  config.tied_head = config.has_lm_head() && fields.BoolOr("tie_word_embeddings", false);
+  config.attention_bias = fields.BoolOr("attention_bias", false);
+  if (fields.Find("pad_token_id") != nullptr) {
+    // -1 stands for none in some files.
+    const int64_t pad = fields.Integer("pad_token_id", -1, config.vocabulary - 1);
+    if (pad >= 0) config.pad_token_id = static_cast<int32_t>(pad);
+  }
 }
 
-void ReadGate(JsonFields& fields, ModelConfig& config) {
+void ReadGroups(JsonFields& fields, ModelConfig& config) {
+  config.groups = fields.Integer("n_group", 1, config.routed_experts);
+  if (config.routed_experts % config.groups != 0) {
+    fields.Refuse("n_group",
+                  absl::StrCat("a divisor of n_routed_experts = ", config.routed_experts));
+  }
+  config.groups_kept = fields.Integer("topk_group", 1, config.groups);
+}
+
+void ReadGate(JsonFields& fields, bool is_v3, ModelConfig& config) {
   config.routed_experts = fields.Integer("n_routed_experts", 1, kMaxExperts);
-  // transformers' other name for the same field.
-  fields.IntegerOr("num_experts", config.routed_experts, config.routed_experts,
-                   config.routed_experts);
+  // transformers' other names for the same field.
+  for (const char* name : {"num_experts", "num_local_experts"}) {
+    fields.IntegerOr(name, config.routed_experts, config.routed_experts, config.routed_experts);
+  }
   config.shared_experts = fields.IntegerOrNull("n_shared_experts", 0, kMaxSharedExperts, 0);
   config.routed_scaling = fields.Number("routed_scaling_factor", 1e-6, 1e6);
 
-  const std::string method = fields.Text("topk_method");
-  if (method == "group_limited_greedy") {
-    config.gate_method = GateMethod::kGroupLimitedGreedy;
-    config.groups = fields.Integer("n_group", 1, config.routed_experts);
-    if (config.routed_experts % config.groups != 0) {
-      fields.Refuse("n_group",
-                    absl::StrCat("a divisor of n_routed_experts = ", config.routed_experts));
+  const bool renormalises = fields.BoolOr("norm_topk_prob", false);
+  if (is_v3) {
+    if (fields.TextOr("topk_method", "noaux_tc") != "noaux_tc") {
+      fields.Refuse("topk_method", "\"noaux_tc\" (of deepseek_v3)");
     }
-    config.groups_kept = fields.Integer("topk_group", 1, config.groups);
-  } else if (method != "greedy") {
-    fields.Refuse("topk_method", "\"greedy\" or \"group_limited_greedy\"");
+    if (!fields.Has("norm_topk_prob")) fields.Refuse("norm_topk_prob", "true or false");
+    config.gate_method = GateMethod::kNoAux;
+    config.renormalise_gate = renormalises;
+    ReadGroups(fields, config);
+    if (config.routed_experts / config.groups < 2) {
+      fields.Refuse("n_group", "groups of two experts or more: their two best scores count");
+    }
+  } else {
+    // The published code renormalises (and then does not scale), transformers ignores the field.
+    if (renormalises) {
+      fields.Refuse("norm_topk_prob", "false (readers of deepseek_v2 disagree on true)");
+    }
+    const std::string method = fields.Text("topk_method");
+    if (method == "group_limited_greedy") {
+      config.gate_method = GateMethod::kGroupLimitedGreedy;
+      ReadGroups(fields, config);
+    } else if (method != "greedy") {
+      fields.Refuse("topk_method", "\"greedy\" or \"group_limited_greedy\" (of deepseek_v2)");
+    }
   }
   // More than that, and the gate would have to choose experts that it has ruled out.
   const int64_t choosable = config.routed_experts / config.groups * config.groups_kept;
@@ -152,8 +240,12 @@ void ReadRope(JsonFields& fields, ModelConfig& config) {
   const bool untyped = rope.Find(type_key) == nullptr && rope.Find("factor") != nullptr;
   if (type == "yarn") {
     ReadYarn(fields, rope, config);
+  } else if (type == "linear") {
+    config.rope_divisor = rope.Number("factor", 1, 1e6);
+  } else if (type == "dynamic") {
+    rope.Number("factor", 1, 1e6);  // it matters beyond max_position only
   } else if (type != "default" || untyped) {
-    rope.Refuse(type_key, "\"yarn\", \"default\" or nothing");
+    rope.Refuse(type_key, "\"yarn\", \"linear\", \"dynamic\", \"default\" or nothing");
   }
   fields.Note(rope.status());
 }
@@ -180,10 +272,12 @@ absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json) {
   ASSIGN_OR_RETURN(const Json document, ParseJsonObject(json));
   JsonFields fields(document);
   ModelConfig config;
-  CheckArchitecture(fields);
-  CheckSingleValued(fields);
+  const bool is_v3 = ReadArchitecture(fields, config);
+  CheckSingleValued(fields, is_v3);
   ReadSizes(fields, config);
-  ReadGate(fields, config);
+  ReadQuantization(fields, config);
+  ReadLabels(fields, config);
+  ReadGate(fields, is_v3, config);
   ReadRope(fields, config);
   config.eos_token_ids = ReadEos(fields);
   RETURN_IF_ERROR(fields.status());

@@ -33,6 +33,12 @@ std::string TextErrorOf(const std::string& text) {
   return std::string(ParseModelConfig(text).status().message());
 }
 
+struct BadField {
+  const char* pointer;  // JSON pointer
+  Json value;
+  const char* message;
+};
+
 // DeepSeek-V2-Lite's config.json, but for the fields that no reader needs.
 constexpr char kLite[] = R"({
   "architectures": ["DeepseekV2ForCausalLM"], "attention_bias": false, "attention_dropout": 0.0,
@@ -212,18 +218,112 @@ TEST(ModelConfig, DemandsEveryFieldThatHasNoOneMeaningWhenAbsent) {
   }
 }
 
-struct BadField {
-  const char* pointer;  // JSON pointer
-  Json value;
-  const char* message;
-};
+// DeepSeek-V3's config.json, but for the fields that no reader needs.
+constexpr char kV3[] = R"({
+  "architectures": ["DeepseekV3ForCausalLM"], "attention_bias": false, "bos_token_id": 0,
+  "eos_token_id": 1, "ep_size": 1, "first_k_dense_replace": 3, "hidden_act": "silu",
+  "hidden_size": 7168, "intermediate_size": 18432, "kv_lora_rank": 512,
+  "max_position_embeddings": 163840, "model_type": "deepseek_v3", "moe_intermediate_size": 2048,
+  "moe_layer_freq": 1, "n_group": 8, "n_routed_experts": 256, "n_shared_experts": 1,
+  "norm_topk_prob": true, "num_attention_heads": 128, "num_experts_per_tok": 8,
+  "num_hidden_layers": 61, "num_key_value_heads": 128, "num_nextn_predict_layers": 1,
+  "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64,
+  "quantization_config": {"activation_scheme": "dynamic", "fmt": "e4m3", "quant_method": "fp8",
+    "weight_block_size": [128, 128]},
+  "rms_norm_eps": 1e-06, "rope_scaling": {"beta_fast": 32, "beta_slow": 1, "factor": 40,
+    "mscale": 1.0, "mscale_all_dim": 1.0, "original_max_position_embeddings": 4096,
+    "type": "yarn"},
+  "rope_theta": 10000, "routed_scaling_factor": 2.5, "scoring_func": "sigmoid",
+  "tie_word_embeddings": false, "topk_group": 4, "topk_method": "noaux_tc",
+  "torch_dtype": "bfloat16", "use_cache": true, "v_head_dim": 128, "vocab_size": 129280})";
+
+TEST(ModelConfig, ReadsTheThirdGeneration) {
+  Json json = Json::parse(kV3);
+  const ModelConfig config = Parsed(json);
+  EXPECT_EQ(config.gate_method, GateMethod::kNoAux);
+  EXPECT_TRUE(config.renormalise_gate);
+  EXPECT_TRUE(config.fp8_weights);
+  EXPECT_EQ(config.groups, 8);
+  EXPECT_EQ(config.groups_kept, 4);
+  EXPECT_EQ(config.layers, 61) << "the draft layer is not one of them";
+  // As transformers writes it, without the fields that it does not read.
+  for (const char* name : {"topk_method", "scoring_func", "moe_layer_freq"}) json.erase(name);
+  json["num_local_experts"] = 256;
+  json["rope_interleave"] = true;
+  EXPECT_EQ(Parsed(json).gate_method, GateMethod::kNoAux);
+
+  const std::vector<BadField> cases = {
+      {"/topk_method", "greedy", R"(topk_method: found "greedy", expected "noaux_tc")"},
+      {"/scoring_func", "softmax", R"(scoring_func: found "softmax", expected "sigmoid")"},
+      {"/n_group", 7, "n_group: found 7, expected a divisor"},
+      {"/n_group", 256, "n_group: found 256, expected groups of two"},
+      {"/topk_group", 9, "topk_group: found 9, expected an integer in [1, 8]"},
+      {"/num_experts_per_tok", 129,
+       "num_experts_per_tok: found 129, expected an integer in [1, 128]"},
+      {"/norm_topk_prob", "yes", "norm_topk_prob: found"},
+  };
+  for (const BadField& bad : cases) {
+    Json broken = Json::parse(kV3);
+    broken[Json::json_pointer(bad.pointer)] = bad.value;
+    EXPECT_THAT(ErrorOf(broken), HasSubstr(bad.message)) << bad.pointer;
+  }
+  json.erase("norm_topk_prob");
+  EXPECT_THAT(ErrorOf(json), HasSubstr("norm_topk_prob: found nothing, expected true or false"));
+}
+
+TEST(ModelConfig, ReadsTheRopesThatStretchWithoutARamp) {
+  Json json = SmallJson();
+  json["rope_scaling"] = {{"type", "linear"}, {"factor", 4.0}};
+  ModelConfig config = Parsed(json);
+  EXPECT_EQ(config.rope_divisor, 4);
+  EXPECT_FALSE(config.yarn.has_value());
+  json["rope_scaling"] = {{"rope_type", "dynamic"}, {"factor", 4.0}};
+  config = Parsed(json);
+  EXPECT_EQ(config.rope_divisor, 1);
+  EXPECT_FALSE(config.yarn.has_value());
+  json["rope_scaling"] = {{"rope_type", "linear"}};
+  EXPECT_THAT(ErrorOf(json), HasSubstr("rope_scaling.factor: found nothing"));
+}
+
+TEST(ModelConfig, ReadsWhatStandsOnTopOfTheLayers) {
+  Json json = SmallJson();
+  json["architectures"] = {"DeepseekV2Model"};
+  json["tie_word_embeddings"] = true;  // of no head
+  ModelConfig config = Parsed(json);
+  EXPECT_EQ(config.architecture, Architecture::kModel);
+  EXPECT_FALSE(config.tied_head);
+  EXPECT_THAT(config.labels, testing::IsEmpty());
+
+  json["architectures"] = {"DeepseekV2ForSequenceClassification"};
+  EXPECT_THAT(Parsed(json).labels, ElementsAre("LABEL_0", "LABEL_1"));
+  EXPECT_EQ(Parsed(json).pad_token_id, std::nullopt);
+  json["num_labels"] = 3;
+  json["pad_token_id"] = 5;
+  EXPECT_THAT(Parsed(json).labels, ElementsAre("LABEL_0", "LABEL_1", "LABEL_2"));
+  EXPECT_EQ(Parsed(json).pad_token_id, 5);
+  json["id2label"] = {{"0", "good"}, {"1", "bad"}};
+  EXPECT_THAT(ErrorOf(json), HasSubstr("num_labels: found 3, expected the size of id2label, 2"));
+  json.erase("num_labels");
+  EXPECT_THAT(Parsed(json).labels, ElementsAre("good", "bad"));
+  json["id2label"] = {{"0", "good"}, {"2", "bad"}};
+  EXPECT_THAT(ErrorOf(json),
+              HasSubstr(R"(id2label: found an object of 2, expected a text under "1")"));
+  json["id2label"] = Json::object();
+  EXPECT_THAT(ErrorOf(json), HasSubstr("id2label: found"));
+}
 
 TEST(ModelConfig, RefusesWhatItDoesNotCompute) {
   const std::vector<BadField> cases = {
-      {"/model_type", "deepseek_v3", R"(model_type: found "deepseek_v3", expected "deepseek_v2")"},
+      {"/model_type", "deepseek_v4",
+       R"(model_type: found "deepseek_v4", expected "deepseek_v2" or "deepseek_v3")"},
+      {"/model_type", "deepseek_v3",
+       R"(architectures: found "DeepseekV2ForCausalLM", expected DeepseekV3ForCausalLM)"},
       {"/architectures",
-       {"DeepseekV2Model"},
-       "architectures: found an array of 1, expected a list"},
+       {"DeepseekV2ForTokenClassification"},
+       R"(found "DeepseekV2ForTokenClassification", expected DeepseekV2ForCausalLM)"},
+      {"/architectures",
+       {"DeepseekV2Model", "DeepseekV2ForCausalLM"},
+       "architectures: found an array of 2, expected a list of one"},
       {"/architectures", "DeepseekV2ForCausalLM", "architectures: found"},
       {"/topk_method", "noaux_tc", R"(topk_method: found "noaux_tc", expected "greedy" or)"},
       {"/topk_method", 3, "topk_method: found 3, expected a string"},
@@ -231,16 +331,29 @@ TEST(ModelConfig, RefusesWhatItDoesNotCompute) {
       {"/norm_topk_prob", true, "norm_topk_prob: found true, expected false"},
       {"/moe_layer_freq", 2, "moe_layer_freq: found 2, expected 1"},
       {"/hidden_act", "gelu", R"(hidden_act: found "gelu", expected "silu")"},
-      {"/attention_bias", true, "attention_bias: found true, expected false"},
+      {"/attention_bias", 1, "attention_bias: found 1, expected"},
+      {"/rope_interleave", false, "rope_interleave: found false, expected true"},
+      {"/num_local_experts", 9, "num_local_experts: found 9, expected 8"},
+      {"/pad_token_id", -2, "pad_token_id: found -2, expected an integer in [-1, "},
       {"/mlp_bias", true, "mlp_bias: found true"},
+      {"/quantization_config", "fp8", R"(quantization_config: found "fp8", expected null or)"},
+      {"/quantization_config",
+       {{"quant_method", "awq"}},
+       R"(quantization_config.quant_method: found "awq", expected "fp8")"},
+      {"/quantization_config",
+       {{"quant_method", "fp8"}, {"fmt", "e5m2"}},
+       R"(quantization_config.fmt: found "e5m2", expected "e4m3")"},
+      {"/quantization_config",
+       {{"quant_method", "fp8"}, {"weight_block_size", {64, 128}}},
+       "quantization_config.weight_block_size: found an array of 2, expected [128, 128]"},
       {"/quantization_config",
        {{"quant_method", "fp8"}},
-       "quantization_config: found an object of 1, expected nothing or null"},
+       "quantization_config.weight_block_size: found nothing, expected [128, 128]"},
       {"/num_key_value_heads", 2, "num_key_value_heads: found 2, expected 4"},
       {"/num_experts", 9, "num_experts: found 9, expected 8"},
       {"/partial_rotary_factor", 0.5, "partial_rotary_factor: found 0.5, expected 1"},
-      {"/rope_scaling/type", "linear", R"(rope_scaling.type: found "linear", expected "yarn")"},
-      {"/rope_scaling/rope_type", "dynamic", R"(rope_scaling.rope_type: found "dynamic")"},
+      {"/rope_scaling/type", "longrope", R"(rope_scaling.type: found "longrope", expected "yarn")"},
+      {"/rope_scaling/rope_type", "llama3", R"(rope_scaling.rope_type: found "llama3")"},
       {"/rope_scaling/type", nullptr, "rope_scaling.type: found null, expected"},
       {"/rope_scaling", "yarn", R"(rope_scaling: found "yarn", expected null or an object)"},
       {"/original_max_position_embeddings", 65,

@@ -77,6 +77,9 @@ std::vector<float> RopeFrequencies(const ModelConfig& config) {
   for (size_t i = 0; i < frequencies.size(); ++i) {
     frequencies[i] = 1.0f / Wavelength(config, static_cast<int64_t>(i));
   }
+  if (config.rope_divisor != 1) {
+    for (float& frequency : frequencies) frequency /= static_cast<float>(config.rope_divisor);
+  }
   if (!config.yarn.has_value()) return frequencies;
 
   const Ramp ramp = YarnRamp(config);

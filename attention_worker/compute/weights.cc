@@ -102,6 +102,13 @@ absl::Status LoadAttention(Loader& loader, const ModelConfig& config, int64_t la
     ASSIGN_OR_RETURN(out.query_b, loader.Matrix(names::QueryB(layer)));
   }
   ASSIGN_OR_RETURN(out.kv_a, loader.Matrix(names::KvA(layer)));
+  if (config.attention_bias) {
+    if (config.q_lora_rank != 0) {
+      ASSIGN_OR_RETURN(out.query_a_bias, loader.Vector(names::QueryABias(layer)));
+    }
+    ASSIGN_OR_RETURN(out.kv_a_bias, loader.Vector(names::KvABias(layer)));
+    ASSIGN_OR_RETURN(out.output_bias, loader.Vector(names::OutputBias(layer)));
+  }
   ASSIGN_OR_RETURN(out.kv_a_norm, loader.Vector(names::KvANorm(layer)));
   RETURN_IF_ERROR(loader.KvB(layer, out));
   ASSIGN_OR_RETURN(out.output, loader.Matrix(names::Output(layer)));
@@ -115,6 +122,9 @@ absl::Status LoadFfn(Loader& loader, const ModelConfig& config, int64_t layer, L
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(out.router, loader.Matrix(names::Gate(layer), /*widen=*/true));
+  if (config.gate_method == GateMethod::kNoAux) {
+    ASSIGN_OR_RETURN(out.router_bias, loader.Vector(names::GateBias(layer)));
+  }
   if (config.shared_experts > 0) {
     ASSIGN_OR_RETURN(out.shared, loader.Ffn(names::Shared, layer));
   }
@@ -127,7 +137,8 @@ uint64_t AttentionMatrixBytes(const Checkpoint& checkpoint) {
   uint64_t bytes = 0;
   for (const TensorSpec& spec : RequiredTensors(checkpoint.config())) {
     if (spec.shape.size() != 2 || absl::StrContains(spec.name, ".mlp.experts.")) continue;
-    bytes += checkpoint.tensor(spec.name).bytes;
+    const TensorInfo& info = checkpoint.tensor(spec.name);
+    bytes += static_cast<uint64_t>(info.rows()) * info.row_bytes();
   }
   return bytes;
 }
@@ -146,8 +157,12 @@ absl::StatusOr<AttentionWeights> LoadAttentionWeights(const Checkpoint& checkpoi
     RETURN_IF_ERROR(LoadFfn(loader, config, layer, weights.layers[layer]));
   }
   ASSIGN_OR_RETURN(weights.final_norm, loader.Vector(names::FinalNorm()));
-  weights.head = weights.embedding;
-  if (!config.tied_head) {
+  if (config.architecture == Architecture::kSequenceClassification) {
+    ASSIGN_OR_RETURN(weights.score, loader.Matrix(names::Score()));
+  }
+  if (config.tied_head) {
+    weights.head = weights.embedding;
+  } else if (config.has_lm_head()) {
     ASSIGN_OR_RETURN(weights.head, loader.Matrix(names::Head()));
   }
   return weights;

@@ -30,20 +30,26 @@ struct LayerWeights {
   PackedLinear key_up;                         // per head [dc, dn]: kv_b's key half, transposed
   PackedLinear value_up;                       // per head [dv, dc]: kv_b's value half
   PackedLinear output;                         // [h, H * dv]
+  const float* query_a_bias = nullptr;         // [q_lora]; these three with attention_bias only
+  const float* kv_a_bias = nullptr;            // [dc + dr]
+  const float* output_bias = nullptr;          // [h]
   FfnWeights dense;                            // dense layers only
   PackedLinear router;                         // [experts, h] f32; MoE layers only
+  const float* router_bias = nullptr;          // [experts]; with kNoAux only
   FfnWeights shared;                           // MoE layers of models with shared experts
 };
 
 struct AttentionWeights {
   PackedLinear embedding;             // [vocabulary, h]
-  PackedLinear head;                  // [vocabulary, h]; the embedding itself when tied
+  PackedLinear head;                  // [vocabulary, h]; the embedding itself when tied; or none
+  PackedLinear score;                 // [labels, h]; classifiers only
   const float* final_norm = nullptr;  // [h]
   std::vector<LayerWeights> layers;
   std::vector<Buffer> memory;  // what all of the above points into
 };
 
-// Stored bytes of all matrices but the routed experts': what `progress` below counts up to.
+// Bytes, as they are read, of all matrices but the routed experts': what `progress` below counts up
+// to.
 uint64_t AttentionMatrixBytes(const Checkpoint& checkpoint);
 
 // Reads and packs; the peak is the packed size and a little. `progress` counts bytes packed. Any

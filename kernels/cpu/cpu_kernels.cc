@@ -112,6 +112,7 @@ class CpuKernels final : public Kernels {
   void Combine(Stream& stream, ConstMatrix rows, const float* weights, int64_t top_k,
                ConstMatrix shared, Matrix x) const override;
   void Add(Stream& stream, ConstMatrix y, Matrix x) const override;
+  void AddBias(Stream& stream, const float* bias, Matrix x) const override;
   void Sample(Stream& stream, const SampleArgs& args) const override;
 
  private:
@@ -248,13 +249,29 @@ void CpuKernels::Gate(Stream& stream, const GateArgs& args) const {
   DCHECK(args.logits.cols % args.groups == 0 && args.groups_kept <= args.groups &&
              args.top_k <= args.groups_kept * (args.logits.cols / args.groups),
          "the groups kept hold enough experts");
+  DCHECK(args.bias == nullptr || args.logits.cols >= 2 * args.groups, "two experts a group");
   LaunchRows(stream, args.logits.rows, 16 * args.logits.cols, [args, micro = micro_](int64_t r) {
     float scores[GateArgs::kExpertsMax];
-    micro->softmax(Row(args.logits, r), args.logits.cols, scores);
     int32_t* experts = args.experts + r * args.top_k;
-    SelectExperts(scores, args.logits.cols, args.groups, args.groups_kept, args.top_k, experts);
+    float* weights = args.weights + r * args.top_k;
+    if (args.bias == nullptr) {
+      micro->softmax(Row(args.logits, r), args.logits.cols, scores);
+      SelectExperts(scores, args.logits.cols, args.groups, args.groups_kept, args.top_k, experts);
+      for (int64_t i = 0; i < args.top_k; ++i) weights[i] = scores[experts[i]] * args.scaling;
+      return;
+    }
+    float choice[GateArgs::kExpertsMax];
+    for (int64_t e = 0; e < args.logits.cols; ++e) {
+      scores[e] = Sigmoid(Row(args.logits, r)[e]);
+      choice[e] = scores[e] + args.bias[e];
+    }
+    SelectExpertsByPairs(choice, args.logits.cols, args.groups, args.groups_kept, args.top_k,
+                         experts);
+    float sum = 0;
+    for (int64_t i = 0; i < args.top_k; ++i) sum += weights[i] = scores[experts[i]];
     for (int64_t i = 0; i < args.top_k; ++i) {
-      args.weights[r * args.top_k + i] = scores[experts[i]] * args.scaling;
+      if (args.renormalise) weights[i] /= sum + 1e-20f;
+      weights[i] *= args.scaling;
     }
   });
 }
@@ -319,6 +336,11 @@ void CpuKernels::Add(Stream& stream, ConstMatrix y, Matrix x) const {
   DCHECK(SameShape(y, x), "one shape");
   LaunchRows(stream, x.rows, x.cols,
              [=, micro = micro_](int64_t r) { micro->add(Row(y, r), x.cols, Row(x, r)); });
+}
+
+void CpuKernels::AddBias(Stream& stream, const float* bias, Matrix x) const {
+  LaunchRows(stream, x.rows, x.cols,
+             [=, micro = micro_](int64_t r) { micro->add(bias, x.cols, Row(x, r)); });
 }
 
 void CpuKernels::Sample(Stream& stream, const SampleArgs& args) const {

@@ -19,28 +19,50 @@ int64_t BestUnmarked(const float* scores, int64_t n, const Marks& marked) {
   return best;
 }
 
-}  // namespace
-
-void SelectExperts(const float* scores, int64_t experts, int64_t groups, int64_t groups_kept,
-                   int64_t top_k, int32_t* chosen) {
-  CHECK(experts <= GateArgs::kExpertsMax, "the gate's scratch is on the stack");
-  const int64_t size = experts / groups;
+// The top-k of the groups of the best scores.
+void SelectOfGroups(const float* scores, int64_t experts, const float* group_scores, int64_t groups,
+                    int64_t groups_kept, int64_t top_k, int32_t* chosen) {
   Marks marked;
   if (groups_kept < groups) {
-    float best_of_group[GateArgs::kExpertsMax];
-    for (int64_t g = 0; g < groups; ++g) {
-      best_of_group[g] = *std::max_element(scores + g * size, scores + (g + 1) * size);
-    }
     Marks kept;
-    for (int64_t i = 0; i < groups_kept; ++i)
-      kept[BestUnmarked(best_of_group, groups, kept)] = true;
-    for (int64_t e = 0; e < experts; ++e) marked[e] = !kept[e / size];
+    for (int64_t i = 0; i < groups_kept; ++i) kept[BestUnmarked(group_scores, groups, kept)] = true;
+    for (int64_t e = 0; e < experts; ++e) marked[e] = !kept[e / (experts / groups)];
   }
   for (int64_t i = 0; i < top_k; ++i) {
     const int64_t best = BestUnmarked(scores, experts, marked);
     marked[best] = true;
     chosen[i] = static_cast<int32_t>(best);
   }
+}
+
+}  // namespace
+
+void SelectExperts(const float* scores, int64_t experts, int64_t groups, int64_t groups_kept,
+                   int64_t top_k, int32_t* chosen) {
+  CHECK(experts <= GateArgs::kExpertsMax, "the gate's scratch is on the stack");
+  const int64_t size = experts / groups;
+  float best_of_group[GateArgs::kExpertsMax];
+  for (int64_t g = 0; g < groups; ++g) {
+    best_of_group[g] = *std::max_element(scores + g * size, scores + (g + 1) * size);
+  }
+  SelectOfGroups(scores, experts, best_of_group, groups, groups_kept, top_k, chosen);
+}
+
+void SelectExpertsByPairs(const float* scores, int64_t experts, int64_t groups, int64_t groups_kept,
+                          int64_t top_k, int32_t* chosen) {
+  CHECK(experts <= GateArgs::kExpertsMax, "the gate's scratch is on the stack");
+  const int64_t size = experts / groups;
+  float best_two_of_group[GateArgs::kExpertsMax];
+  for (int64_t g = 0; g < groups; ++g) {
+    const float* first = scores + g * size;
+    float best = std::max(first[0], first[1]), second = std::min(first[0], first[1]);
+    for (int64_t i = 2; i < size; ++i) {
+      second = std::max(second, std::min(best, first[i]));
+      best = std::max(best, first[i]);
+    }
+    best_two_of_group[g] = best + second;
+  }
+  SelectOfGroups(scores, experts, best_two_of_group, groups, groups_kept, top_k, chosen);
 }
 
 int32_t IndexOf(const float* x, int64_t n, float most) {

@@ -1,5 +1,6 @@
-// select.h: choices among scores by comparison alone, no arithmetic. Ties go to the lower index. A
-// NaN never compares greater, so every answer is a valid index whatever the scores are.
+// select.h: choices among scores by comparison, and no other arithmetic than one sum. Ties go to
+// the lower index. A NaN never compares greater, so every answer is a valid index whatever the
+// scores are.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,10 @@ namespace expertmesh {
 // score, then the best `top_k` experts among those, by score descending. scores: [experts].
 void SelectExperts(const float* scores, int64_t experts, int64_t groups, int64_t groups_kept,
                    int64_t top_k, int32_t* chosen);
+
+// The same by the sum of each group's two highest scores; groups are of two experts or more.
+void SelectExpertsByPairs(const float* scores, int64_t experts, int64_t groups, int64_t groups_kept,
+                          int64_t top_k, int32_t* chosen);
 
 // The first index of the value `most`; 0 where no element equals it.
 int32_t IndexOf(const float* x, int64_t n, float most);

@@ -78,7 +78,7 @@ TEST(BrokenCheckpoint, IsRefusedForItsConfig) {
       {"doubled key", Text(kConfig, R"({"model_type": "a", "model_type": "b"})"),
        "config.json: key model_type stands there twice"},
       {"V3", Field(kConfig, "/model_type", "deepseek_v3"),
-       R"(config.json: field model_type: found "deepseek_v3", expected "deepseek_v2")"},
+       R"(config.json: field architectures: found "DeepseekV2ForCausalLM", expected DeepseekV3)"},
       {"a huge config",
        [](const CheckpointFolder& f) { f.Write(kConfig, std::string((1 << 20) + 1, ' ')); },
        "config.json: found 1048577 bytes, expected at most 1048576"},

@@ -54,10 +54,6 @@ absl::StatusOr<ShardMap> ReadIndex(const std::string& folder) {
   return index;
 }
 
-uint64_t RowBytes(const TensorInfo& info) {
-  return info.shape.size() < 2 ? info.bytes : info.bytes / static_cast<uint64_t>(info.shape[0]);
-}
-
 float Widen(DType dtype, const char* at) {
   if (dtype == DType::kF32) {
     float value;
@@ -121,7 +117,7 @@ absl::Status Checkpoint::OpenFiles() {
       files_.push_back(std::move(file));
     }
   }
-  Inventory inventory(std::move(shard_of));
+  Inventory inventory(std::move(shard_of), config_.architecture == Architecture::kModel);
   for (const auto& file : files_) {
     ASSIGN_OR_RETURN(std::vector<SafetensorsEntry> entries, ReadHeader(*file));
     RETURN_IF_ERROR(inventory.AddFile(file->name(), std::move(entries)));
@@ -131,17 +127,17 @@ absl::Status Checkpoint::OpenFiles() {
 
 // Layer by layer, so that a config.json of absurd sizes fails at its first tensor that is not
 // there.
-absl::Status Checkpoint::TakeTensors(const Inventory& inventory) {
+absl::Status Checkpoint::TakeTensors(Inventory& inventory) {
   std::vector<TensorSpec> specs = OuterTensors(config_);
   for (int64_t layer = 0;; ++layer) {
     for (const TensorSpec& spec : specs) {
-      ASSIGN_OR_RETURN(TensorInfo info, inventory.Take(spec));
+      ASSIGN_OR_RETURN(TensorInfo info, inventory.Take(spec, config_.fp8_weights));
       tensors_.emplace(spec.name, std::move(info));
     }
     if (layer == config_.layers) break;
     specs = LayerTensors(config_, layer);
   }
-  return inventory.CheckRest(config_, tensors_);
+  return inventory.CheckRest(config_);
 }
 
 const TensorInfo& Checkpoint::tensor(absl::string_view name) const {
@@ -153,22 +149,56 @@ const TensorInfo& Checkpoint::tensor(absl::string_view name) const {
 absl::Status Checkpoint::ReadRows(absl::string_view name, int64_t first, int64_t count,
                                   void* out) const {
   const TensorInfo& info = tensor(name);
-  const int64_t rows = info.shape.size() < 2 ? 1 : info.shape[0];
-  CHECK(0 <= first && 0 <= count && count <= rows - first, "rows of the tensor");
-  const uint64_t row_bytes = RowBytes(info);
-  absl::Status status =
-      files_[info.file]->ReadAt(info.offset + static_cast<uint64_t>(first) * row_bytes,
-                                static_cast<uint64_t>(count) * row_bytes, out);
+  CHECK(0 <= first && 0 <= count && count <= info.rows() - first, "rows of the tensor");
+  absl::Status status;
+  if (info.scale != nullptr) {
+    status = ReadFp8Rows(info, first, count, static_cast<float*>(out));
+  } else {
+    const uint64_t row_bytes = info.row_bytes();
+    status = files_[info.file]->ReadAt(info.offset + static_cast<uint64_t>(first) * row_bytes,
+                                       static_cast<uint64_t>(count) * row_bytes, out);
+  }
   return Annotate(status, absl::StrCat("tensor ", name));
+}
+
+// The stored bytes go to the end of `out` and are widened from its beginning on: a value is written
+// where those that were read before it lay.
+absl::Status Checkpoint::ReadFp8Rows(const TensorInfo& info, int64_t first, int64_t count,
+                                     float* out) const {
+  if (count == 0) return absl::OkStatus();
+  const int64_t columns = info.columns();
+  const int64_t values = count * columns;
+  uint8_t* stored = reinterpret_cast<uint8_t*>(out) + values * 3;
+  RETURN_IF_ERROR(files_[info.file]->ReadAt(info.offset + static_cast<uint64_t>(first * columns),
+                                            static_cast<uint64_t>(values), stored));
+  const TensorInfo& scale = *info.scale;
+  const int64_t first_block = first / kFp8Block;
+  const int64_t blocks = (first + count - 1) / kFp8Block + 1 - first_block;
+  std::string scale_bytes(static_cast<size_t>(blocks) * scale.row_bytes(), '\0');
+  RETURN_IF_ERROR(files_[scale.file]->ReadAt(
+      scale.offset + static_cast<uint64_t>(first_block) * scale.row_bytes(), scale_bytes.size(),
+      scale_bytes.data()));
+  const size_t width = SizeOf(scale.dtype);
+  for (int64_t row = 0; row < count; ++row) {
+    const int64_t block = (first + row) / kFp8Block - first_block;
+    for (int64_t column = 0; column < columns; ++column) {
+      const int64_t at = block * scale.columns() + column / kFp8Block;
+      const float factor = Widen(scale.dtype, scale_bytes.data() + at * width);
+      const int64_t i = row * columns + column;
+      const uint8_t bits = stored[i];
+      out[i] = F8E4m3ToF32(bits) * factor;
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Checkpoint::ReadPieces(absl::string_view name, std::vector<std::byte>& scratch,
                                     Piece piece, size_t piece_bytes) const {
   const TensorInfo& info = tensor(name);
   CHECK(info.shape.size() == 2, "a matrix");
-  const int64_t rows = info.shape[0];
-  const int64_t at_once = std::max<int64_t>(1, piece_bytes / std::max<uint64_t>(1, RowBytes(info)));
-  scratch.resize(std::min(rows, at_once) * RowBytes(info));
+  const int64_t rows = info.rows();
+  const int64_t at_once = std::max<int64_t>(1, piece_bytes / info.row_bytes());
+  scratch.resize(static_cast<size_t>(std::min(rows, at_once)) * info.row_bytes());
   for (int64_t first = 0; first < rows; first += at_once) {
     const int64_t count = std::min(at_once, rows - first);
     RETURN_IF_ERROR(ReadRows(name, first, count, scratch.data()));
@@ -179,10 +209,10 @@ absl::Status Checkpoint::ReadPieces(absl::string_view name, std::vector<std::byt
 
 absl::StatusOr<std::vector<float>> Checkpoint::ReadF32(absl::string_view name) const {
   const TensorInfo& info = tensor(name);
-  std::string stored(info.bytes, '\0');
-  RETURN_IF_ERROR(ReadRows(name, 0, info.shape.size() < 2 ? 1 : info.shape[0], stored.data()));
+  std::string stored(static_cast<size_t>(info.rows()) * info.row_bytes(), '\0');
+  RETURN_IF_ERROR(ReadRows(name, 0, info.rows(), stored.data()));
   const size_t width = SizeOf(info.dtype);
-  std::vector<float> values(info.bytes / width);
+  std::vector<float> values(stored.size() / width);
   for (size_t i = 0; i < values.size(); ++i) {
     values[i] = Widen(info.dtype, stored.data() + i * width);
   }

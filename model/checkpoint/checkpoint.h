@@ -24,11 +24,21 @@ class InputFile;
 class Inventory;
 
 struct TensorInfo {
-  DType dtype = DType::kF32;  // kF32, kBf16 or kF16; may differ from tensor to tensor
+  DType dtype =
+      DType::kF32;  // as it is read: kF32, kBf16 or kF16; may differ from tensor to tensor
   std::vector<int64_t> shape;
   int file = 0;         // index into the checkpoint's files
   uint64_t offset = 0;  // of the first byte, in the file; not always a multiple of the dtype's size
-  uint64_t bytes = 0;
+  uint64_t bytes = 0;   // in the file
+  // Of a matrix stored as F8_E4M3, which is read as f32: its scales, [ceil(rows / kFp8Block),
+  // ceil(columns / kFp8Block)]. A weight is its fp8 value times the scale of its block, rounded
+  // once.
+  std::shared_ptr<const TensorInfo> scale;
+
+  int64_t rows() const { return shape.size() < 2 ? 1 : shape[0]; }
+  int64_t columns() const { return shape.back(); }
+  // Of a row as it is read.
+  uint64_t row_bytes() const { return static_cast<uint64_t>(columns()) * SizeOf(dtype); }
 };
 
 class Checkpoint {
@@ -37,10 +47,14 @@ class Checkpoint {
   // the shards that its weight_map names (names inside the folder only; model.safetensors wins
   // where both are). The eos ids of generation_config.json, if there is one, replace config.json's.
   //
-  // Each tensor of RequiredTensors must be there, with its shape, in f32, bf16 or f16. Of the rest,
-  // what the main model does not read is ignored: layers from num_hidden_layers on (draft layers),
-  // *.rotary_emb.inv_freq, a tied model's lm_head.weight, and names outside `model.` and
-  // `lm_head.`. Anything else (a bias, a scale) would change the numbers, and is refused by name.
+  // Each tensor of RequiredTensors must be there, with its shape, in f32, bf16 or f16; a matrix of
+  // a model whose quantization_config says so may be in fp8, with its <name>_scale_inv. The experts
+  // of a layer may be three tensors each, or two for all of them (names::FusedGateUp). A bare
+  // model's names may lack `model.`. Of the rest, what the main model does not read is ignored:
+  // layers from num_hidden_layers on (draft layers), *.rotary_emb.inv_freq, the lm_head.weight of a
+  // tied model or of one without that head, and names outside `model.` and `lm_head.` (and `score.`
+  // of a classifier). Anything else (a bias, a scale) would change the numbers, and is refused by
+  // name.
   //
   // Errors  NOT_FOUND: a file is missing; INVALID_ARGUMENT: file, tensor or field, expected, found;
   //         DATA_LOSS: a header cannot be read; else what errno says.
@@ -55,8 +69,8 @@ class Checkpoint {
   // A tensor of RequiredTensors; CHECKs that it is one (Open has checked that it is there).
   const TensorInfo& tensor(absl::string_view name) const;
 
-  // Rows [first, first + count) of a matrix (a vector is one row), as stored, into `out`
-  // (count * row bytes). Any thread.
+  // Rows [first, first + count) of a matrix (a vector is one row) into `out` (count *
+  // row_bytes()). Any thread.
   // Errors  DATA_LOSS: the file ended early or cannot be read; file and tensor are named.
   absl::Status ReadRows(absl::string_view name, int64_t first, int64_t count, void* out) const;
 
@@ -81,7 +95,8 @@ class Checkpoint {
 
   absl::Status ReadConfig();
   absl::Status OpenFiles();
-  absl::Status TakeTensors(const Inventory& inventory);
+  absl::Status TakeTensors(Inventory& inventory);
+  absl::Status ReadFp8Rows(const TensorInfo& info, int64_t first, int64_t count, float* out) const;
   std::vector<std::string> SampledTensors() const;
 
   std::string folder_;

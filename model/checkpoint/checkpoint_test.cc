@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
 
 #include "model/tensor_names.h"
 #include "tests/support/checkpoint_folder.h"
@@ -15,6 +17,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using Json = nlohmann::json;
 
 std::unique_ptr<Checkpoint> MustOpen(const std::string& path) {
   absl::StatusOr<std::unique_ptr<Checkpoint>> checkpoint = Checkpoint::Open(path);
@@ -144,6 +147,160 @@ TEST(Checkpoint, IgnoresTheHeadOfATiedModel) {
   EXPECT_NE(MustOpen(folder.path()), nullptr);
   folder.AddTensor("model.safetensors", "lm_head.weight", "BF16", {2, 2});
   EXPECT_NE(MustOpen(folder.path()), nullptr);
+}
+
+TEST(Checkpoint, ReadsABareModelWithAndWithoutThePrefix) {
+  ModelConfig config = SmallModelConfig();
+  config.architecture = Architecture::kModel;
+  for (int shards : {1, 3}) {
+    CheckpointFolder folder({.shards = shards}, config);
+    auto with = MustOpen(folder.path());
+    const std::vector<float> values = *with->ReadF32(names::KvB(1));
+    const auto strip = [](Json& object) {
+      Json stripped = Json::object();
+      for (auto& [name, value] : object.items()) {
+        stripped[name.starts_with("model.") ? name.substr(6) : name] = value;
+      }
+      object = stripped;
+    };
+    for (const auto& file : std::filesystem::directory_iterator(folder.path())) {
+      const std::string name = file.path().filename();
+      if (name.ends_with(".safetensors")) {
+        folder.EditTensors(name, [&](Json& header, std::string&) { strip(header); });
+      } else if (name.ends_with("index.json")) {
+        folder.EditJson(name, [&](Json& index) { strip(index["weight_map"]); });
+      }
+    }
+    auto without = MustOpen(folder.path());
+    ASSERT_NE(without, nullptr);
+    EXPECT_EQ(*without->ReadF32(names::KvB(1)), values);
+    if (shards > 1) continue;
+    folder.AddTensor("model.safetensors", "lm_head.weight", "BF16", {2});
+    EXPECT_NE(MustOpen(folder.path()), nullptr) << "a head that nobody reads";
+    folder.AddTensor("model.safetensors", "layers.1.self_attn.q_a_proj.bias", "BF16", {2});
+    EXPECT_THAT(std::string(Checkpoint::Open(folder.path()).status().message()),
+                HasSubstr("tensor layers.1.self_attn.q_a_proj.bias: found shape [2]"));
+  }
+}
+
+// Takes the experts' tensors of a layer out of a file and puts two in, as transformers has them.
+void Fuse(const CheckpointFolder& folder, const ModelConfig& config, int64_t layer) {
+  std::string gate_up, down, dtype;
+  folder.EditTensors("model.safetensors", [&](Json& header, std::string& data) {
+    for (int64_t e = 0; e < config.routed_experts; ++e) {
+      for (names::Ffn which : {names::Ffn::kGate, names::Ffn::kUp, names::Ffn::kDown}) {
+        const Json& entry = header[names::Expert(layer, e, which)];
+        const size_t begin = entry["data_offsets"][0], end = entry["data_offsets"][1];
+        (which == names::Ffn::kDown ? down : gate_up) += data.substr(begin, end - begin);
+        dtype = entry["dtype"];
+      }
+    }
+  });
+  for (int64_t e = 0; e < config.routed_experts; ++e) {
+    for (names::Ffn which : {names::Ffn::kGate, names::Ffn::kUp, names::Ffn::kDown}) {
+      folder.DropTensor("model.safetensors", names::Expert(layer, e, which));
+    }
+  }
+  folder.EditTensors("model.safetensors", [&](Json& header, std::string& data) {
+    const auto add = [&](const std::string& name, const std::string& bytes, Json shape) {
+      header[name] = {{"dtype", dtype},
+                      {"shape", std::move(shape)},
+                      {"data_offsets", {data.size(), data.size() + bytes.size()}}};
+      data += bytes;
+    };
+    const int64_t experts = config.routed_experts, width = config.expert_intermediate;
+    add(names::FusedGateUp(layer), gate_up, {experts, 2 * width, config.hidden});
+    add(names::FusedDown(layer), down, {experts, config.hidden, width});
+  });
+}
+
+TEST(Checkpoint, ReadsExpertsOutOfOneTensor) {
+  CheckpointFolder folder;
+  auto single = MustOpen(folder.path());
+  std::map<std::string, std::vector<float>> values;
+  const ModelConfig config = SmallModelConfig();
+  for (int64_t e = 0; e < config.routed_experts; ++e) {
+    for (names::Ffn which : {names::Ffn::kGate, names::Ffn::kUp, names::Ffn::kDown}) {
+      const std::string name = names::Expert(1, e, which);
+      values[name] = *single->ReadF32(name);
+    }
+  }
+  Fuse(folder, config, 1);
+  auto fused = MustOpen(folder.path());
+  ASSERT_NE(fused, nullptr);
+  for (const auto& [name, want] : values) EXPECT_EQ(*fused->ReadF32(name), want) << name;
+  folder.EditTensors("model.safetensors", [&](Json& header, std::string&) {
+    header[names::FusedDown(1)]["shape"] = {config.routed_experts, config.expert_intermediate,
+                                            config.hidden};
+  });
+  EXPECT_THAT(
+      std::string(Checkpoint::Open(folder.path()).status().message()),
+      HasSubstr("mlp.experts.down_proj: found shape [8, 20, 48], expected shape [8, 48, 20]"));
+}
+
+// A matrix in fp8 and its scales, in place of what is there.
+void Quantise(const CheckpointFolder& folder, const std::string& name, int64_t rows,
+              int64_t columns) {
+  folder.DropTensor("model.safetensors", name);
+  folder.EditTensors("model.safetensors", [&](Json& header, std::string& data) {
+    const auto add = [&](const std::string& tensor, const char* dtype, int64_t r, int64_t c,
+                         const std::string& bytes) {
+      header[tensor] = {{"dtype", dtype},
+                        {"shape", {r, c}},
+                        {"data_offsets", {data.size(), data.size() + bytes.size()}}};
+      data += bytes;
+    };
+    std::string values, scales;
+    for (int64_t i = 0; i < rows * columns; ++i) {
+      values += static_cast<char>(i * 7 % 251 % 127 + (i % 2 == 0 ? 128 : 0));  // no NaN
+    }
+    const int64_t r = (rows + 127) / 128, c = (columns + 127) / 128;
+    for (int64_t i = 0; i < r * c; ++i) {
+      const float scale = 0.3f + static_cast<float>(i);
+      scales.append(reinterpret_cast<const char*>(&scale), sizeof(scale));
+    }
+    add(name, "F8_E4M3", rows, columns, values);
+    add(name + "_scale_inv", "F32", r, c, scales);
+  });
+}
+
+TEST(Checkpoint, WidensFp8WithTheScaleOfItsBlock) {
+  ModelConfig config = SmallModelConfig();
+  config.dense_intermediate = 300;
+  config.hidden = 150;
+  CheckpointFolder folder({}, config);
+  const std::string name = names::Dense(0, names::Ffn::kUp);
+  Quantise(folder, name, 300, 150);
+  EXPECT_THAT(std::string(Checkpoint::Open(folder.path()).status().message()),
+              HasSubstr("found dtype F8_E4M3, expected BF16, F16 or F32"));
+  const Json quantization = {{"quant_method", "fp8"}, {"weight_block_size", {128, 128}}};
+  folder.EditJson("config.json", [&](Json& json) { json["quantization_config"] = quantization; });
+  auto checkpoint = MustOpen(folder.path());
+  ASSERT_NE(checkpoint, nullptr);
+  EXPECT_EQ(checkpoint->tensor(name).dtype, DType::kF32);
+  EXPECT_EQ(checkpoint->tensor(name).bytes, 300u * 150);
+  const std::vector<float> values = *checkpoint->ReadF32(name);
+  for (int64_t row = 0; row < 300; ++row) {
+    for (int64_t column = 0; column < 150; ++column) {
+      const int64_t i = row * 150 + column;
+      const float scale = 0.3f + static_cast<float>(row / 128 * 2 + column / 128);
+      const auto bits = static_cast<uint8_t>(i * 7 % 251 % 127 + (i % 2 == 0 ? 128 : 0));
+      ASSERT_EQ(values[i], F8E4m3ToF32(bits) * scale) << row << " " << column;
+    }
+  }
+  // In pieces, which begin and end within blocks.
+  std::vector<std::byte> scratch;
+  int64_t rows = 0;
+  const auto compare = [&](int64_t first, int64_t count, const std::byte* bytes) {
+    EXPECT_EQ(std::memcmp(bytes, &values[first * 150], count * 150 * sizeof(float)), 0);
+    rows += count;
+  };
+  EXPECT_EQ(checkpoint->ReadPieces(name, scratch, compare, 50 * 150 * sizeof(float)),
+            absl::OkStatus());
+  EXPECT_EQ(rows, 300);
+  folder.DropTensor("model.safetensors", name + "_scale_inv");
+  EXPECT_THAT(std::string(Checkpoint::Open(folder.path()).status().message()),
+              HasSubstr("up_proj.weight_scale_inv: found nothing, expected shape [3, 2]"));
 }
 
 TEST(Checkpoint, FollowsLinksAsDownloadCachesHaveThem) {

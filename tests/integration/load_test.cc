@@ -33,7 +33,7 @@ struct Outcome {
 class LoadTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    cluster_ = new ProcessCluster({.model = kModel});
+    cluster_ = new ProcessCluster({.model = kModel, .attention_flags = {"--max-context", "700"}});
     server_ = cluster_->address();
   }
   static void TearDownTestSuite() { delete cluster_; }
@@ -159,15 +159,15 @@ TEST_F(LoadTest, PrintsTablesForPeople) {
 }
 
 TEST_F(LoadTest, CountsFailuresByCodeAndGoesOn) {
-  // Prompts of 3000 to 5000 tokens: the context holds 4096.
+  // The context holds 700.
   json report = Report(
-      {"--concurrency", "2", "--requests", "8", "--prompt-tokens", "3000..5000", "--seed", "1"});
+      {"--concurrency", "2", "--requests", "8", "--prompt-tokens", "500..900", "--seed", "1"});
   json requests = report["requests"];
   EXPECT_GT(requests["ok"], 0);
   EXPECT_EQ(requests["failed_by_code"]["INVALID_ARGUMENT"]["count"], requests["failed"]);
   EXPECT_EQ(requests["ok"].get<int>() + requests["failed"].get<int>(), 8);
   EXPECT_THAT(requests["failed_by_code"]["INVALID_ARGUMENT"]["example"].get<std::string>(),
-              HasSubstr("the context holds 4096"));
+              HasSubstr("the context holds 700"));
 }
 
 TEST_F(LoadTest, RefusesFlagsThatMakeNoSense) {

@@ -213,10 +213,12 @@ class GateCase final : public OpCase {
         kept_(dice.Between(1, groups_)),
         experts_(groups_ * dice.Between(3, 9)),
         top_k_(dice.Between(1, kept_ * 3)),
+        with_bias_(dice.Between(0, 1) == 1),
+        bias_(dice.Values(experts_, 1)),
         logits_(dice.Values(kRows * experts_, 4)) {}
   std::string Name() const override {
     return absl::StrCat("Gate experts=", experts_, " groups=", kept_, "/", groups_,
-                        " top_k=", top_k_);
+                        " top_k=", top_k_, " bias=", with_bias_);
   }
   Bits Run(const Kernels& kernels, Stream& stream, absl::Span<const int> rows) override {
     Floats logits = Chosen(logits_, rows), weights(rows.size() * top_k_);
@@ -227,6 +229,8 @@ class GateCase final : public OpCase {
     args.groups_kept = kept_;
     args.top_k = top_k_;
     args.scaling = 1.3f;
+    if (with_bias_) args.bias = bias_.data();
+    args.renormalise = with_bias_;
     args.experts = experts.data();
     args.weights = weights.data();
     kernels.Gate(stream, args);
@@ -236,7 +240,8 @@ class GateCase final : public OpCase {
 
  private:
   int64_t groups_, kept_, experts_, top_k_;
-  Floats logits_;
+  bool with_bias_;
+  Floats bias_, logits_;
 };
 
 class SwiGluCase final : public OpCase {

@@ -46,6 +46,7 @@ struct Range {
 };
 
 Range RangeOf(const TensorSpec& spec, const ModelConfig& config) {
+  if (absl::EndsWith(spec.name, "bias")) return {0.0f, 0.1f};
   if (spec.shape.size() == 1) return {1.0f, 0.2f};
   double deviation = 1 / std::sqrt(static_cast<double>(spec.shape[1]));
   if (spec.name == names::Embedding()) {
@@ -204,10 +205,14 @@ ModelConfig SmallModelConfig() {
 }
 
 std::string ConfigJson(const ModelConfig& c) {
+  const bool is_v3 = c.gate_method == GateMethod::kNoAux;
   const bool grouped = c.gate_method == GateMethod::kGroupLimitedGreedy;
+  const char* const heads[] = {"ForCausalLM", "Model", "ForSequenceClassification"};
+  const std::string architecture =
+      absl::StrCat(is_v3 ? "DeepseekV3" : "DeepseekV2", heads[static_cast<int>(c.architecture)]);
   Json json = {
-      {"architectures", {"DeepseekV2ForCausalLM"}},
-      {"model_type", "deepseek_v2"},
+      {"architectures", {architecture}},
+      {"model_type", is_v3 ? "deepseek_v3" : "deepseek_v2"},
       {"vocab_size", c.vocabulary},
       {"hidden_size", c.hidden},
       {"num_hidden_layers", c.layers},
@@ -225,13 +230,15 @@ std::string ConfigJson(const ModelConfig& c) {
       {"num_experts_per_tok", c.top_k},
       {"first_k_dense_replace", c.first_moe_layer},
       {"moe_layer_freq", 1},
-      {"topk_method", grouped ? "group_limited_greedy" : "greedy"},
+      {"topk_method", is_v3     ? "noaux_tc"
+                      : grouped ? "group_limited_greedy"
+                                : "greedy"},
       {"n_group", c.groups},
       {"topk_group", c.groups_kept},
-      {"norm_topk_prob", false},
+      {"norm_topk_prob", c.renormalise_gate},
       {"routed_scaling_factor", c.routed_scaling},
-      {"scoring_func", "softmax"},
-      {"attention_bias", false},
+      {"scoring_func", is_v3 ? "sigmoid" : "softmax"},
+      {"attention_bias", c.attention_bias},
       {"hidden_act", "silu"},
       {"rms_norm_eps", c.rms_eps},
       {"max_position_embeddings", c.max_position},
@@ -242,6 +249,9 @@ std::string ConfigJson(const ModelConfig& c) {
   };
   if (c.q_lora_rank != 0) json["q_lora_rank"] = c.q_lora_rank;
   if (c.yarn.has_value()) json["rope_scaling"] = YarnJson(*c.yarn);
+  if (c.rope_divisor != 1) json["rope_scaling"] = {{"type", "linear"}, {"factor", c.rope_divisor}};
+  if (c.pad_token_id.has_value()) json["pad_token_id"] = *c.pad_token_id;
+  for (size_t i = 0; i < c.labels.size(); ++i) json["id2label"][absl::StrCat(i)] = c.labels[i];
   return json.dump(2) + "\n";
 }
 

@@ -262,11 +262,13 @@ void Forward::Attention(int32_t layer) {
   } else {
     Matrix low = View(query_low_, c.q_lora_rank);
     kernels_->Linear(*stream_, h, w.query_a, low);
+    if (c.attention_bias) kernels_->AddBias(*stream_, w.query_a_bias, low);
     kernels_->RmsNorm(*stream_, low, w.query_a_norm, kLatentNormEps, low);
     kernels_->Linear(*stream_, low, w.query_b, query);
   }
 
   kernels_->Linear(*stream_, h, w.kv_a, latent);
+  if (c.attention_bias) kernels_->AddBias(*stream_, w.kv_a_bias, latent);
   kernels_->RmsNorm(*stream_, latent.Columns(0, dc), w.kv_a_norm, kLatentNormEps,
                     latent.Columns(0, dc));
   kernels_->Rope(*stream_, latent.Columns(dc, dr), /*heads=*/1, dr, dr, plan_->positions,
@@ -291,6 +293,7 @@ void Forward::Attention(int32_t layer) {
   kernels_->Attention(*stream_, args);
   kernels_->HeadLinear(*stream_, mixed, dc, w.value_up, c.heads, values, c.v_dim);
   kernels_->Linear(*stream_, values, w.output, branch);
+  if (c.attention_bias) kernels_->AddBias(*stream_, w.output_bias, branch);
   kernels_->Add(*stream_, branch, x);
   kernels_->RmsNorm(*stream_, x, w.post_attention_norm, eps, h);
 }
@@ -315,9 +318,10 @@ void Forward::Gate(int32_t layer) {
   kernels_->Linear(*stream_, View(normed_, c.hidden), weights_.layers[layer].router, logits);
   GateArgs args;
   args.logits = logits;
-  const bool grouped = c.gate_method == GateMethod::kGroupLimitedGreedy;
-  args.groups = grouped ? c.groups : 1;
-  args.groups_kept = grouped ? c.groups_kept : 1;
+  args.groups = c.groups;
+  args.groups_kept = c.groups_kept;
+  args.bias = weights_.layers[layer].router_bias;
+  args.renormalise = c.renormalise_gate;
   args.top_k = c.top_k;
   args.scaling = static_cast<float>(c.routed_scaling);
   args.experts = chosen_.as<int32_t>();
