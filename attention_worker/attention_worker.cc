@@ -88,6 +88,10 @@ void FillIdentity(const AttentionWorkerOptions& options, const ModelConfig& conf
   limits.vocabulary = static_cast<int32_t>(config.vocabulary);
   limits.max_context = options.max_context;
   limits.eos_token_ids = config.eos_token_ids;
+  limits.generates = config.has_lm_head();
+  limits.hidden = shape.hidden;
+  limits.labels = config.labels;
+  limits.pad_token_id = config.pad_token_id;
   identity.vocabulary = limits.vocabulary;
   identity.max_context = limits.max_context;
   identity.cache_tokens = static_cast<uint64_t>(shape.blocks) * shape.block_rows;

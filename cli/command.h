@@ -20,6 +20,8 @@ class CliCommand {
 
 std::unique_ptr<CliCommand> MakeGenerateCommand();
 std::unique_ptr<CliCommand> MakeChatCommand();
+std::unique_ptr<CliCommand> MakeEmbedCommand();
+std::unique_ptr<CliCommand> MakeClassifyCommand();
 std::unique_ptr<CliCommand> MakeTokenizeCommand();
 std::unique_ptr<CliCommand> MakeRenderCommand();
 std::unique_ptr<CliCommand> MakeServeCommand();

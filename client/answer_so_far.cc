@@ -21,6 +21,7 @@ void AnswerSoFar::Take(Delta& piece) {
 }
 
 bool AnswerSoFar::MayResume(const absl::Status& status) const {
+  if (rest_.pooling != Pooling::kNone) return absl::IsUnavailable(status) && !finished_;
   return absl::IsUnavailable(status) && opened_ && !finished_ && one_choice_;
 }
 

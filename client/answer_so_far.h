@@ -17,7 +17,8 @@ class AnswerSoFar {
   // Notes a piece and makes it what the caller is to get: what is said at every beginning (the
   // opening, the echo, prompt logprobs) is passed on once.
   void Take(Delta& piece);
-  // Whether asking for the rest may help: the fleet says so, and one choice is all there is.
+  // Whether asking for the rest may help: the fleet says so, and one choice is all there is. What
+  // is asked about a prompt alone may be asked again as a whole.
   bool MayResume(const absl::Status& status) const;
   // The request for what is not there yet; at first the request itself.
   const UserRequest& Rest() const { return rest_; }

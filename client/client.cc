@@ -27,8 +27,22 @@ Client::Client(const std::string& address) {
   admin_ = v1::Admin::NewStub(channel);
 }
 
-absl::Status Client::GenerateOnce(const UserRequest& request,
-                                  const std::function<void(Delta)>& on_delta) {
+absl::Status Client::AskOfPrompt(const UserRequest& request,
+                                 const std::function<void(Delta)>& on_delta) {
+  return WithContext(request, [&](grpc::ClientContext& context) -> absl::Status {
+    const bool classifies = request.pooling == Pooling::kClasses;
+    v1::ClassifyResponse classes;
+    v1::EmbedResponse embedding;
+    RETURN_IF_ERROR(FromGrpcStatus(
+        classifies ? generation_->Classify(&context, ToClassifyProto(request), &classes)
+                   : generation_->Embed(&context, ToEmbedProto(request), &embedding)));
+    on_delta(classifies ? DeltaOf(classes) : DeltaOf(embedding));
+    return absl::OkStatus();
+  });
+}
+
+absl::Status Client::WithContext(const UserRequest& request,
+                                 const std::function<absl::Status(grpc::ClientContext&)>& call) {
   grpc::ClientContext context;
   context.set_deadline(ToGrpcDeadline(request.deadline));
   const absl::Cleanup forget = [&] {
@@ -39,6 +53,18 @@ absl::Status Client::GenerateOnce(const UserRequest& request,
     MutexLock lock(mutex_);
     running_.insert(&context);
   }
+  return call(context);
+}
+
+absl::Status Client::GenerateOnce(const UserRequest& request,
+                                  const std::function<void(Delta)>& on_delta) {
+  if (request.pooling != Pooling::kNone) return AskOfPrompt(request, on_delta);
+  return WithContext(
+      request, [&](grpc::ClientContext& context) { return Stream(context, request, on_delta); });
+}
+
+absl::Status Client::Stream(grpc::ClientContext& context, const UserRequest& request,
+                            const std::function<void(Delta)>& on_delta) {
   auto reader = generation_->GenerateStream(&context, ToProto(request));
   v1::GenerateResponse response;
   const int32_t wanted = request.resume.has_value() ? 1 : request.sampling.n.value_or(1);

@@ -26,7 +26,8 @@ class Client {
   // Runs one request and gives its deltas to `on_delta`, on this thread, as they come. Returns when
   // the answer is complete. request.deadline is the call's. An answer to one choice that breaks off
   // with UNAVAILABLE is resumed, up to `most_resumes` times without a new token between, after as
-  // long as the server says: what `on_delta` gets is what it would have got unbroken.
+  // long as the server says: what `on_delta` gets is what it would have got unbroken. One that asks
+  // about its prompt alone (request.pooling) gets its answer in one delta.
   absl::Status Generate(const UserRequest& request,
                         const std::function<void(const Delta&)>& on_delta);
   int most_resumes = 5;
@@ -45,6 +46,11 @@ class Client {
 
  private:
   absl::StatusOr<v1::GetTopologyResponse> GetTopology(Time deadline);
+  absl::Status WithContext(const UserRequest& request,
+                           const std::function<absl::Status(grpc::ClientContext&)>& call);
+  absl::Status Stream(grpc::ClientContext& context, const UserRequest& request,
+                      const std::function<void(Delta)>& on_delta);
+  absl::Status AskOfPrompt(const UserRequest& request, const std::function<void(Delta)>& on_delta);
   absl::Status GenerateOnce(const UserRequest& request, const std::function<void(Delta)>& on_delta);
 
   Mutex mutex_;

@@ -12,6 +12,7 @@ enum class FinishReason : uint8_t {
   kNone,    // not ended yet
   kStop,    // an end-of-sequence token, a stop token or a stop string was made
   kLength,  // max_tokens were made
+  kPrompt,  // the prompt is computed, and what was asked of it is told
 };
 
 struct TokenLogprob {
@@ -48,6 +49,10 @@ struct Delta {
   std::optional<Opening> opening;  // in a front door's first piece
   // Logprobs of prompt tokens 1, 2, ...: all in one piece, before the first output token.
   std::vector<float> prompt_logprobs;
+  // What is told of the prompt, if its pooling says so: hidden states, position by position in one
+  // piece or more, or a classifier's logits, with the name of the greatest.
+  std::vector<float> values;
+  std::string label;
   std::vector<OutputToken> tokens;
   std::string text;                           // a front door's
   FinishReason finish = FinishReason::kNone;  // set in the choice's last piece, with usage

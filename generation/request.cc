@@ -38,9 +38,23 @@ absl::Status ValidateStopping(const GenerateRequest& request) {
   return absl::OkStatus();
 }
 
+// The prompt fits the context, and what is told of it fits a message.
+absl::Status CheckPooling(const GenerateRequest& request, const RequestLimits& limits) {
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  if (prompt > limits.max_context) {
+    return Refuse("the prompt has ", prompt, " tokens; the context holds ", limits.max_context);
+  }
+  if (request.pooling != Pooling::kAll || prompt * limits.hidden <= kMaxPooledValues) {
+    return absl::OkStatus();
+  }
+  return Refuse("the prompt has ", prompt, " tokens, and a hidden state has ", limits.hidden,
+                " values: together ", prompt * limits.hidden, "; at most ", kMaxPooledValues);
+}
+
 // Prompt and output fit the context: all of the output, or where max_tokens is not said, one token
 // more than there is.
 absl::Status CheckContext(const GenerateRequest& request, const RequestLimits& limits) {
+  if (request.pooling != Pooling::kNone) return CheckPooling(request, limits);
   const auto prompt = static_cast<int64_t>(request.prompt.size());
   const auto resumed = static_cast<int64_t>(request.resumed.size());
   if (request.max_tokens > 0) {
@@ -91,6 +105,18 @@ absl::Status ValidateIds(absl::string_view field, const std::vector<int32_t>& id
       return absl::InvalidArgumentError(
           absl::StrCat(field, "[", i, "] is ", ids[i], "; ids go from 0 to ", vocabulary - 1));
     }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckHead(const GenerateRequest& request, const RequestLimits& limits) {
+  if (request.pooling == Pooling::kNone && !limits.generates) {
+    return absl::FailedPreconditionError(
+        limits.labels.empty() ? "the model has no language-model head: it embeds, and generates not"
+                              : "the model is a classifier: it generates not");
+  }
+  if (request.pooling == Pooling::kClasses && limits.labels.empty()) {
+    return absl::FailedPreconditionError("the model is no classifier: it has no score head");
   }
   return absl::OkStatus();
 }

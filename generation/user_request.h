@@ -67,6 +67,10 @@ struct UserRequest {
   bool prompt_logprobs = false;
   bool echo = false;
   bool special_tokens = false;  // shown in the text
+  // Other than kNone: what to tell of the prompt. Of the fields above, those that say how to
+  // generate do not matter then.
+  Pooling pooling = Pooling::kNone;
+  bool normalise = false;
   std::optional<ResumePoint> resume;
   Time deadline = kNever;
 };

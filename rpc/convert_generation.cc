@@ -75,6 +75,12 @@ absl::StatusOr<GenerateRequest> FromProto(const v1::AttentionGenerateRequest& pr
   request.priority = proto.priority();
   request.caller = proto.caller();
   request.cache_salt = proto.cache_salt();
+  request.normalise = proto.normalize();
+  if (proto.classify()) {
+    request.pooling = Pooling::kClasses;
+  } else if (proto.has_pooling()) {
+    ASSIGN_OR_RETURN(request.pooling, FromProto(proto.pooling()));
+  }
   ASSIGN_OR_RETURN(request.sampling, FromProto(proto.sampling()));
   RETURN_IF_ERROR(ValidateShape(request));
   return request;
@@ -99,6 +105,12 @@ v1::AttentionGenerateRequest ToProto(const GenerateRequest& request) {
   proto.set_priority(request.priority);
   proto.set_caller(request.caller);
   proto.set_cache_salt(request.cache_salt);
+  if (request.pooling == Pooling::kClasses) {
+    proto.set_classify(true);
+  } else if (request.pooling != Pooling::kNone) {
+    proto.set_pooling(ToProto(request.pooling));
+    proto.set_normalize(request.normalise);
+  }
   Write(request.sampling, proto.mutable_sampling());
   return proto;
 }
@@ -106,12 +118,16 @@ v1::AttentionGenerateRequest ToProto(const GenerateRequest& request) {
 absl::StatusOr<Delta> FromProto(const v1::AttentionGenerateResponse& proto) {
   Delta delta;
   RETURN_IF_ERROR(ReadDelta(proto, delta));
+  delta.values.assign(proto.values().begin(), proto.values().end());
+  delta.label = proto.label();
   return delta;
 }
 
 v1::AttentionGenerateResponse ToProto(const Delta& delta) {
   v1::AttentionGenerateResponse proto;
   WriteDelta(delta, /*logprobs=*/true, proto);
+  proto.mutable_values()->Add(delta.values.begin(), delta.values.end());
+  if (!delta.label.empty()) proto.set_label(delta.label);
   return proto;
 }
 

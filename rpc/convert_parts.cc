@@ -20,13 +20,35 @@ absl::StatusOr<FinishReason> FromProto(v1::FinishReason reason) {
       return FinishReason::kStop;
     case v1::FINISH_REASON_LENGTH:
       return FinishReason::kLength;
+    case v1::FINISH_REASON_PROMPT:
+      return FinishReason::kPrompt;
     default:
       return Refuse("finish_reason is ", static_cast<int>(reason), "; STOP or LENGTH expected");
   }
 }
 
 v1::FinishReason ToProto(FinishReason reason) {
+  if (reason == FinishReason::kPrompt) return v1::FINISH_REASON_PROMPT;
   return reason == FinishReason::kStop ? v1::FINISH_REASON_STOP : v1::FINISH_REASON_LENGTH;
+}
+
+absl::StatusOr<Pooling> FromProto(v1::Pooling pooling) {
+  switch (pooling) {
+    case v1::POOLING_UNSPECIFIED:
+    case v1::POOLING_LAST:
+      return Pooling::kLast;
+    case v1::POOLING_MEAN:
+      return Pooling::kMean;
+    case v1::POOLING_ALL:
+      return Pooling::kAll;
+    default:
+      return Refuse("pooling is ", static_cast<int>(pooling), "; it is LAST, MEAN or ALL");
+  }
+}
+
+v1::Pooling ToProto(Pooling pooling) {
+  if (pooling == Pooling::kMean) return v1::POOLING_MEAN;
+  return pooling == Pooling::kAll ? v1::POOLING_ALL : v1::POOLING_LAST;
 }
 
 absl::StatusOr<OutputToken> FromProto(const v1::OutputToken& proto) {

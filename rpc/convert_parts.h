@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "expertmesh/v1/generation.pb.h"
 #include "generation/delta.h"
+#include "generation/request.h"
 
 namespace expertmesh {
 
@@ -18,6 +19,8 @@ absl::Status Refuse(const Parts&... parts) {
 
 absl::StatusOr<FinishReason> FromProto(v1::FinishReason reason);
 v1::FinishReason ToProto(FinishReason reason);
+absl::StatusOr<Pooling> FromProto(v1::Pooling pooling);
+v1::Pooling ToProto(Pooling pooling);  // of hidden states
 absl::StatusOr<OutputToken> FromProto(const v1::OutputToken& proto);
 void ToProto(const OutputToken& token, bool logprob, v1::OutputToken* proto);
 

@@ -272,11 +272,21 @@ GenerateRequest SomeRequest() {
   request.logprobs = true;
   request.top_logprobs = 3;
   request.prompt_logprobs = true;
+  request.priority = -4;
+  request.caller = "them";
+  request.cache_salt = "salt";
+  request.pooling = Pooling::kMean;
+  request.normalise = true;
   return request;
 }
 
 void ExpectSame(const GenerateRequest& a, const GenerateRequest& b) {
   EXPECT_EQ(a.request_id, b.request_id);
+  EXPECT_EQ(a.priority, b.priority);
+  EXPECT_EQ(a.caller, b.caller);
+  EXPECT_EQ(a.cache_salt, b.cache_salt);
+  EXPECT_EQ(a.pooling, b.pooling);
+  EXPECT_EQ(a.normalise, b.normalise);
   EXPECT_EQ(a.prompt, b.prompt);
   EXPECT_EQ(a.resumed, b.resumed);
   EXPECT_EQ(a.choice, b.choice);
@@ -328,6 +338,8 @@ Delta SomeDelta() {
   delta.finish = FinishReason::kStop;
   delta.stop_token_id = 4;
   delta.usage = {11, 2};
+  delta.values = {1.5f, -0.25f};
+  delta.label = "good";
   return delta;
 }
 
@@ -341,6 +353,8 @@ void ExpectSameBits(const Delta& a, const Delta& b) {
   EXPECT_EQ(a.finish, b.finish);
   EXPECT_EQ(a.stop_token_id, b.stop_token_id);
   EXPECT_EQ(a.usage, b.usage);
+  EXPECT_EQ(a.values, b.values);
+  EXPECT_EQ(a.label, b.label);
 }
 
 TEST(ConvertGeneration, ADeltaComesBackBitForBit) {

@@ -31,19 +31,29 @@ absl::StatusOr<ChatPrompt> FromProto(const v1::Chat& proto) {
   return chat;
 }
 
-absl::Status ReadPrompt(const v1::GenerateRequest& proto, UserRequest& request) {
+// Of all three requests: whose it is, and the prompt.
+template <typename Proto>
+absl::Status ReadCommon(const Proto& proto, UserRequest& request) {
+  request.request_id = proto.request_id();
+  if (request.request_id.size() > kMaxRequestIdBytes) {
+    return Refuse("request_id has ", request.request_id.size(), " bytes; at most ",
+                  kMaxRequestIdBytes);
+  }
+  request.model = proto.model();
+  request.priority = proto.priority();
+  request.cache_salt = proto.cache_salt();
   switch (proto.prompt_case()) {
-    case v1::GenerateRequest::kTokenIds:
+    case Proto::kTokenIds:
       request.prompt = ToVector(proto.token_ids().ids());
       return absl::OkStatus();
-    case v1::GenerateRequest::kText:
+    case Proto::kText:
       request.prompt = proto.text();
       return absl::OkStatus();
-    case v1::GenerateRequest::kChat: {
+    case Proto::kChat: {
       ASSIGN_OR_RETURN(request.prompt, FromProto(proto.chat()));
       return absl::OkStatus();
     }
-    case v1::GenerateRequest::PROMPT_NOT_SET:
+    case Proto::PROMPT_NOT_SET:
       break;
   }
   return Refuse("prompt is not set; it is one of token_ids, text and chat");
@@ -113,7 +123,12 @@ void WriteSampling(const UserSampling& sampling, v1::Sampling* proto) {
   }
 }
 
-void WritePrompt(const UserRequest& request, v1::GenerateRequest& proto) {
+template <typename Proto>
+void WriteCommon(const UserRequest& request, Proto& proto) {
+  if (!request.request_id.empty()) proto.set_request_id(request.request_id);
+  if (!request.model.empty()) proto.set_model(request.model);
+  if (request.priority != 0) proto.set_priority(request.priority);
+  if (!request.cache_salt.empty()) proto.set_cache_salt(request.cache_salt);
   if (const auto* ids = std::get_if<std::vector<int32_t>>(&request.prompt)) {
     proto.mutable_token_ids()->mutable_ids()->Add(ids->begin(), ids->end());
   } else if (const auto* text = std::get_if<std::string>(&request.prompt)) {
@@ -132,15 +147,7 @@ void WritePrompt(const UserRequest& request, v1::GenerateRequest& proto) {
 
 absl::StatusOr<UserRequest> FromProto(const v1::GenerateRequest& proto) {
   UserRequest request;
-  request.request_id = proto.request_id();
-  if (request.request_id.size() > kMaxRequestIdBytes) {
-    return Refuse("request_id has ", request.request_id.size(), " bytes; at most ",
-                  kMaxRequestIdBytes);
-  }
-  request.model = proto.model();
-  request.priority = proto.priority();
-  request.cache_salt = proto.cache_salt();
-  RETURN_IF_ERROR(ReadPrompt(proto, request));
+  RETURN_IF_ERROR(ReadCommon(proto, request));
   RETURN_IF_ERROR(ReadSampling(proto.sampling(), request.sampling));
   ReadStopping(proto.stopping(), request);
   ReadOutput(proto.output(), request);
@@ -152,11 +159,7 @@ absl::StatusOr<UserRequest> FromProto(const v1::GenerateRequest& proto) {
 
 v1::GenerateRequest ToProto(const UserRequest& request) {
   v1::GenerateRequest proto;
-  if (!request.request_id.empty()) proto.set_request_id(request.request_id);
-  if (!request.model.empty()) proto.set_model(request.model);
-  if (request.priority != 0) proto.set_priority(request.priority);
-  if (!request.cache_salt.empty()) proto.set_cache_salt(request.cache_salt);
-  WritePrompt(request, proto);
+  WriteCommon(request, proto);
   WriteSampling(request.sampling, proto.mutable_sampling());
   v1::Stopping* stopping = proto.mutable_stopping();
   if (request.max_tokens) stopping->set_max_tokens(*request.max_tokens);
@@ -177,6 +180,35 @@ v1::GenerateRequest ToProto(const UserRequest& request) {
                                                      request.resume->token_ids.end());
     proto.mutable_resume()->set_choice(request.resume->choice);
   }
+  return proto;
+}
+
+absl::StatusOr<UserRequest> FromProto(const v1::EmbedRequest& proto) {
+  UserRequest request;
+  RETURN_IF_ERROR(ReadCommon(proto, request));
+  ASSIGN_OR_RETURN(request.pooling, FromProto(proto.pooling()));
+  request.normalise = proto.normalize();
+  return request;
+}
+
+absl::StatusOr<UserRequest> FromProto(const v1::ClassifyRequest& proto) {
+  UserRequest request;
+  RETURN_IF_ERROR(ReadCommon(proto, request));
+  request.pooling = Pooling::kClasses;
+  return request;
+}
+
+v1::EmbedRequest ToEmbedProto(const UserRequest& request) {
+  v1::EmbedRequest proto;
+  WriteCommon(request, proto);
+  proto.set_pooling(ToProto(request.pooling));
+  proto.set_normalize(request.normalise);
+  return proto;
+}
+
+v1::ClassifyRequest ToClassifyProto(const UserRequest& request) {
+  v1::ClassifyRequest proto;
+  WriteCommon(request, proto);
   return proto;
 }
 
@@ -233,5 +265,64 @@ void ResultBuilder::Add(const Delta& piece) {
 }
 
 v1::GenerateResult ResultBuilder::Take() { return std::move(result_); }
+
+namespace {
+
+void WriteUsage(const Usage& usage, v1::Usage* proto) {
+  proto->set_prompt_tokens(usage.prompt_tokens);
+  proto->set_output_tokens(usage.output_tokens);
+  proto->set_cached_tokens(usage.cached_tokens);
+}
+
+Usage UsageOf(const v1::Usage& proto) {
+  return {proto.prompt_tokens(), proto.output_tokens(), proto.cached_tokens()};
+}
+
+}  // namespace
+
+void PooledAnswer::Add(const Delta& piece) {
+  answer_.values.insert(answer_.values.end(), piece.values.begin(), piece.values.end());
+  if (piece.finish == FinishReason::kNone) return;
+  answer_.label = piece.label;
+  answer_.usage = piece.usage;
+}
+
+v1::EmbedResponse PooledAnswer::TakeEmbedding() const {
+  v1::EmbedResponse proto;
+  if (!request_.request_id.empty()) proto.set_request_id(request_.request_id);
+  const int32_t rows = request_.pooling == Pooling::kAll ? answer_.usage.prompt_tokens : 1;
+  proto.set_width(static_cast<int32_t>(answer_.values.size()) / std::max(1, rows));
+  proto.mutable_embedding()->Add(answer_.values.begin(), answer_.values.end());
+  WriteUsage(answer_.usage, proto.mutable_usage());
+  return proto;
+}
+
+v1::ClassifyResponse PooledAnswer::TakeClasses() const {
+  v1::ClassifyResponse proto;
+  if (!request_.request_id.empty()) proto.set_request_id(request_.request_id);
+  proto.mutable_logits()->Add(answer_.values.begin(), answer_.values.end());
+  const auto best = std::max_element(answer_.values.begin(), answer_.values.end());
+  proto.set_best(static_cast<int32_t>(best - answer_.values.begin()));
+  proto.set_label(answer_.label);
+  WriteUsage(answer_.usage, proto.mutable_usage());
+  return proto;
+}
+
+Delta DeltaOf(const v1::EmbedResponse& proto) {
+  Delta delta;
+  delta.finish = FinishReason::kPrompt;
+  delta.values.assign(proto.embedding().begin(), proto.embedding().end());
+  delta.usage = UsageOf(proto.usage());
+  return delta;
+}
+
+Delta DeltaOf(const v1::ClassifyResponse& proto) {
+  Delta delta;
+  delta.finish = FinishReason::kPrompt;
+  delta.values.assign(proto.logits().begin(), proto.logits().end());
+  delta.label = proto.label();
+  delta.usage = UsageOf(proto.usage());
+  return delta;
+}
 
 }  // namespace expertmesh

@@ -14,7 +14,11 @@ namespace expertmesh {
 
 // The deadline is the call's and is not in the message.
 absl::StatusOr<UserRequest> FromProto(const v1::GenerateRequest& proto);
+absl::StatusOr<UserRequest> FromProto(const v1::EmbedRequest& proto);
+absl::StatusOr<UserRequest> FromProto(const v1::ClassifyRequest& proto);
 v1::GenerateRequest ToProto(const UserRequest& request);
+v1::EmbedRequest ToEmbedProto(const UserRequest& request);        // of one that pools hidden states
+v1::ClassifyRequest ToClassifyProto(const UserRequest& request);  // of one for classes
 
 absl::StatusOr<Delta> FromProto(const v1::GenerateResponse& proto);
 
@@ -38,5 +42,23 @@ class ResultBuilder {
   ResponseEncoder encoder_;
   v1::GenerateResult result_;
 };
+
+// Gathers the pieces of a call that asks about its prompt alone.
+class PooledAnswer {
+ public:
+  explicit PooledAnswer(UserRequest request) : request_(std::move(request)) {}
+  void Add(const Delta& piece);
+  // After the last piece.
+  v1::EmbedResponse TakeEmbedding() const;
+  v1::ClassifyResponse TakeClasses() const;
+
+ private:
+  UserRequest request_;
+  Delta answer_;
+};
+
+// A whole answer as one piece.
+Delta DeltaOf(const v1::EmbedResponse& proto);
+Delta DeltaOf(const v1::ClassifyResponse& proto);
 
 }  // namespace expertmesh

@@ -116,6 +116,61 @@ std::vector<Delta> SomeDeltas() {
   return deltas;
 }
 
+TEST(ConvertUser, WhatIsAskedOfAPromptComesBackAsItWas) {
+  UserRequest request;
+  request.request_id = "mine";
+  request.priority = 3;
+  request.cache_salt = "salt";
+  request.prompt = std::vector<int32_t>{5, 6};
+  for (Pooling pooling : {Pooling::kLast, Pooling::kMean, Pooling::kAll}) {
+    request.pooling = pooling;
+    request.normalise = pooling == Pooling::kMean;
+    const absl::StatusOr<UserRequest> back = FromProto(ToEmbedProto(request));
+    ASSERT_TRUE(back.ok()) << back.status();
+    EXPECT_EQ(back->pooling, pooling);
+    EXPECT_EQ(back->normalise, request.normalise);
+    EXPECT_EQ(back->request_id, "mine");
+    EXPECT_EQ(back->priority, 3);
+    EXPECT_EQ(back->cache_salt, "salt");
+    EXPECT_EQ(std::get<std::vector<int32_t>>(back->prompt), (std::vector<int32_t>{5, 6}));
+  }
+  const absl::StatusOr<UserRequest> classes = FromProto(ToClassifyProto(request));
+  ASSERT_TRUE(classes.ok()) << classes.status();
+  EXPECT_EQ(classes->pooling, Pooling::kClasses);
+  EXPECT_EQ(std::get<std::vector<int32_t>>(classes->prompt), (std::vector<int32_t>{5, 6}));
+  EXPECT_EQ(FromProto(v1::EmbedRequest()).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(ConvertUser, APooledAnswerIsAllItsPieces) {
+  UserRequest request;
+  request.request_id = "mine";
+  request.pooling = Pooling::kAll;
+  PooledAnswer answer(request);
+  Delta piece;
+  piece.values = {1, 2};
+  answer.Add(piece);
+  piece.values = {3, 4, 5, 6};
+  piece.finish = FinishReason::kPrompt;
+  piece.usage = {3, 0, 1};
+  answer.Add(piece);
+  const v1::EmbedResponse embedding = answer.TakeEmbedding();
+  EXPECT_EQ(embedding.request_id(), "mine");
+  EXPECT_EQ(embedding.width(), 2);
+  EXPECT_EQ(embedding.embedding_size(), 6);
+  EXPECT_EQ(embedding.usage().prompt_tokens(), 3);
+  const Delta delta = DeltaOf(embedding);
+  EXPECT_EQ(delta.values, (std::vector<float>{1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(delta.usage, (Usage{3, 0, 1}));
+  EXPECT_EQ(delta.finish, FinishReason::kPrompt);
+
+  PooledAnswer classes({.pooling = Pooling::kClasses});
+  piece.values = {1, 7, 7};
+  piece.label = "good";
+  classes.Add(piece);
+  EXPECT_EQ(classes.TakeClasses().best(), 1);
+  EXPECT_EQ(DeltaOf(classes.TakeClasses()).label, "good");
+}
+
 TEST(ConvertUser, ADeltaComesBackAsItWas) {
   const ResponseEncoder encode{.request_id = "r1", .logprobs = true};
   for (const Delta& delta : SomeDeltas()) {

@@ -22,11 +22,13 @@ bool MayMerge(const Delta& next, const Delta& into) {
 void Merge(Delta next, Delta& into) {
   MoveToBack(next.prompt_logprobs, into.prompt_logprobs);
   MoveToBack(next.tokens, into.tokens);
+  MoveToBack(next.values, into.values);
   into.text += next.text;
   if (next.finish == FinishReason::kNone) return;
   into.finish = next.finish;
   into.stop_token_id = next.stop_token_id;
   into.stop_string = std::move(next.stop_string);
+  into.label = std::move(next.label);
   into.usage = next.usage;
 }
 
@@ -34,7 +36,8 @@ void Merge(Delta next, Delta& into) {
 
 size_t WireBytes(const Delta& delta) {
   constexpr size_t kMessageBytes = 32, kTokenBytes = 16, kTopBytes = 13;
-  size_t bytes = kMessageBytes + delta.prompt_logprobs.size() * sizeof(float) + delta.text.size();
+  size_t bytes = kMessageBytes + delta.prompt_logprobs.size() * sizeof(float) + delta.text.size() +
+                 delta.values.size() * sizeof(float) + delta.label.size();
   for (const OutputToken& token : delta.tokens) bytes += kTokenBytes + token.top.size() * kTopBytes;
   return bytes;
 }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "attention_worker/core/pooling.h"
 #include "common/check.h"
 #include "common/log.h"
 #include "common/status.h"
@@ -137,6 +138,7 @@ void AttentionNode::OnComputed(uint64_t token, Time now) {
 // ---- requests
 
 absl::Status AttentionNode::CheckSubmit(const GenerateRequest& request, Time now) {
+  RETURN_IF_ERROR(CheckHead(request, options_.limits));
   RETURN_IF_ERROR(ValidateRequest(request, options_.limits));
   if (ended_) return TryAgainLater("this worker is stopping");
   if (!ready_) return TryAgainLater("weights are still loading");
@@ -167,7 +169,12 @@ void AttentionNode::Submit(RequestId id, GenerateRequest request, GenerationList
     return;
   }
   const auto prompt = static_cast<int32_t>(request.prompt.size());
-  if (request.max_tokens == 0) {
+  const bool pools = request.pooling != Pooling::kNone;
+  if (pools) {
+    request.max_tokens = 0;
+    request.resumed.clear();
+    request.prompt_logprobs = false;
+  } else if (request.max_tokens == 0) {
     request.max_tokens = options_.limits.max_context - prompt;
     if (request.default_max_tokens > 0) {
       request.max_tokens = std::min(request.max_tokens, request.default_max_tokens);
@@ -191,6 +198,7 @@ void AttentionNode::Submit(RequestId id, GenerateRequest request, GenerationList
   sequence->tokens.reserve(prompt + request.max_tokens);
   sequence->tokens = request.prompt;
   sequence->tokens.insert(sequence->tokens.end(), request.resumed.begin(), request.resumed.end());
+  if (pools) sequence->tokens.resize(PooledPositions(request, options_.limits));
   sequence->request = std::move(request);
   batch_.Add(std::move(sequence));
 }
@@ -323,12 +331,16 @@ void AttentionNode::PlanRows(Sequence& sequence, const RowRange& range) {
     plan.slots.push_back(slot);
     row_sequence_.push_back(&sequence);
     const bool last = position + 1 == sequence.known();
-    const bool scored = sequence.request.prompt_logprobs && position >= sequence.scored &&
-                        position + 1 < sequence.prompt();
+    const bool scored =
+        sequence.wants_all() && position >= sequence.scored && position + 1 < sequence.prompt();
     if (!last && !scored) continue;
-    plan.outputs.push_back({row, scored ? sequence.tokens[position + 1] : -1,
-                            last ? sequence.request.top_logprobs : 0,
-                            last ? &sequence.sampling : nullptr});
+    StepPlan::Output output{.row = row, .wanted = WantedOf(sequence.request)};
+    if (output.wanted == StepPlan::Output::Wanted::kToken) {
+      if (scored) output.target = sequence.tokens[position + 1];
+      if (last) output.top = sequence.request.top_logprobs;
+      if (last) output.sampling = &sequence.sampling;
+    }
+    plan.outputs.push_back(output);
   }
 }
 
@@ -345,7 +357,7 @@ void AttentionNode::Commit() {
   }
   for (const SequencePtr& sequence : batch_.running()) {
     Delta& delta = sequence->delta;
-    if (sequence->ended || delta.tokens.empty()) continue;
+    if (sequence->ended || (delta.tokens.empty() && delta.values.empty())) continue;
     delta.usage = {sequence->prompt(), sequence->rule.output_tokens(), sequence->from_cache};
     const FinishReason finish = delta.finish;
     sequence->listener->OnDelta(sequence->id, std::move(delta));
@@ -356,6 +368,34 @@ void AttentionNode::Commit() {
 }
 
 void AttentionNode::TakeOutput(Sequence& sequence, int32_t row, const StepOutput& output) {
+  if (sequence.request.pooling != Pooling::kNone) {
+    TakePooled(sequence, row, output);
+  } else {
+    TakeToken(sequence, row, output);
+  }
+}
+
+void AttentionNode::TakePooled(Sequence& sequence, int32_t row, const StepOutput& output) {
+  const bool finite = std::all_of(output.values.begin(), output.values.end(),
+                                  [](float value) { return std::isfinite(value); });
+  if (!finite) {
+    sequence.spoiled = true;
+    return End(sequence, absl::InternalError("the model's hidden states are not finite"));
+  }
+  sequence.scored = step_.plan().positions[row] + 1;
+  const bool last = sequence.scored == sequence.known();
+  AddPooled(sequence.request, output.values, last ? sequence.known() : 0, sequence.sums,
+            sequence.delta.values);
+  if (!last) return;
+  if (sequence.request.pooling == Pooling::kClasses) {
+    const auto best = std::max_element(output.values.begin(), output.values.end());
+    sequence.delta.label = options_.limits.labels[best - output.values.begin()];
+  }
+  sequence.delta.finish = FinishReason::kPrompt;
+  batch_.PromptDone(sequence);
+}
+
+void AttentionNode::TakeToken(Sequence& sequence, int32_t row, const StepOutput& output) {
   if (!std::isfinite(output.logprob) || !std::isfinite(output.target_logprob)) {
     sequence.spoiled = true;
     return End(sequence, absl::InternalError("the model's logits are not finite"));
@@ -372,7 +412,7 @@ void AttentionNode::TakeOutput(Sequence& sequence, int32_t row, const StepOutput
   token.top.assign(output.top.begin(), output.top.end());
   delta.tokens.push_back(std::move(token));
   sequence.tokens.push_back(output.id);
-  batch_.GotToken(sequence);
+  batch_.PromptDone(sequence);
   sequence.sampling.Accept(output.id);
   delta.finish = sequence.rule.Accept(output.id, BytesOf(sequence.request, output.id));
   delta.stop_token_id = sequence.rule.stop_token_id();

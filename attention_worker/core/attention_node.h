@@ -95,6 +95,8 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   void PlanRows(Sequence& sequence, const RowRange& range);
   void Commit();
   void TakeOutput(Sequence& sequence, int32_t row, const StepOutput& output);
+  void TakeToken(Sequence& sequence, int32_t row, const StepOutput& output);
+  void TakePooled(Sequence& sequence, int32_t row, const StepOutput& output);
 
   static constexpr uint64_t kLoadToken = 1;
   static constexpr uint64_t kFirstStepToken = 16;

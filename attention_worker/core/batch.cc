@@ -227,7 +227,7 @@ void Batch::Computed(Sequence& sequence, int32_t rows, Time now) {
   if (!sequence.ended) sequence.cache.cached += rows;  // else some of its rows were skipped
 }
 
-void Batch::GotToken(Sequence& sequence) {
+void Batch::PromptDone(Sequence& sequence) {
   if (sequence.kept) return;
   sequence.kept = true;
   Keep(sequence);

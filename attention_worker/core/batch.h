@@ -52,8 +52,9 @@ class Batch {
 
   // `rows` planned rows of a sequence were computed.
   void Computed(Sequence& sequence, int32_t rows, Time now);
-  // It got a new token: all before that led to logits that were looked at, and serves others too.
-  void GotToken(Sequence& sequence);
+  // All that is computed of it led to something finite that was looked at: it serves others too. To
+  // be told with each token, or when what was wanted of the prompt is known.
+  void PromptDone(Sequence& sequence);
   // The step is over.
   void StepDone() { ledger_.CopiesMade(); }
 

@@ -58,7 +58,7 @@ class BatchRig {
       batch.Computed(sequence, range.count, now);
       if (sequence.ended || sequence.cache.cached < sequence.known()) continue;
       sequence.tokens.push_back(1000 + sequence.known());
-      batch.GotToken(sequence);
+      batch.PromptDone(sequence);
       if (sequence.known() == sequence.most()) sequence.ended = true;
     }
     batch.StepDone();

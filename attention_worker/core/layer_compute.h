@@ -46,13 +46,18 @@ struct StepPlan {
   std::vector<int32_t> blocks;  // [slots, blocks_stride]
   int32_t blocks_stride = 0;
   std::vector<BlockCopy> copies;  // of the latent cache, made before anything of it is read
-  // The rows whose logits are wanted, ascending.
+  // The rows of which something is wanted, ascending.
   struct Output {
+    enum class Wanted : uint8_t { kToken, kHidden, kClasses };
+
     int32_t row = 0;
+    // Of a token:
     int32_t target = -1;  // the id whose logprob is wanted too; -1: none
     int32_t top = 0;      // how many of the most likely ids
     // How its id is chosen; null: the most likely one. It does not change while the step goes on.
     const SamplingState* sampling = nullptr;
+
+    Wanted wanted = Wanted::kToken;
   };
   std::vector<Output> outputs;
 
@@ -66,6 +71,9 @@ struct StepOutput {
   float logprob = 0;
   float target_logprob = 0;
   absl::Span<const TokenLogprob> top;
+  // Of kHidden the final hidden state, [hidden], after the last norm; of kClasses, [classes]
+  // logits.
+  absl::Span<const float> values;
 };
 
 // One step at a time; call order is step.h's. All memory is sized at start.
@@ -100,7 +108,7 @@ class LayerCompute {
   virtual const std::byte* hidden_rows() const = 0;
   // For the host to fill before Combine: [rows * top_k, hidden] in the wire's dtype.
   virtual std::byte* expert_rows() = 0;
-  // After OnComputed of Head: output i of the plan; its `top` stays until the next call.
+  // After OnComputed of Head: output i of the plan; its spans stay until the next call.
   virtual StepOutput output(size_t i) = 0;
 };
 

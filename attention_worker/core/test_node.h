@@ -92,9 +92,14 @@ class StubModel final : public LayerCompute {
   StepOutput output(size_t i) override {
     const StepPlan::Output& wanted = plan_->outputs[i];
     const int32_t x = rows_[wanted.row].x;
+    if (wanted.wanted != StepPlan::Output::Wanted::kToken) {
+      values_ = State(x);
+      if (i == 0 && poison.has_value()) values_[1] = *poison;
+      return {.values = values_};
+    }
     top_.clear();
     for (int32_t k = 0; k < wanted.top; ++k) top_.push_back({(x + k) % kVocabulary, -1.0f - k});
-    StepOutput output{x % kVocabulary, Logprob(x, 0), Logprob(x, wanted.target), top_};
+    StepOutput output{x % kVocabulary, Logprob(x, 0), Logprob(x, wanted.target), top_, {}};
     if (i == 0 && poison.has_value()) {
       (wanted.target < 0 ? output.logprob : output.target_logprob) = *poison;
     }
@@ -111,6 +116,9 @@ class StubModel final : public LayerCompute {
   }
   static int32_t AfterExperts(int64_t x, float first, float second) {
     return (x + 2 * static_cast<int64_t>(first) + 3 * static_cast<int64_t>(second)) % kPrime;
+  }
+  static std::vector<float> State(int32_t x) {
+    return {static_cast<float>(x % 11) - 5, static_cast<float>(x % 7) - 2.5f};
   }
   static float Logprob(int32_t x, int32_t target) {
     return -static_cast<float>((x + target) % kPrime) / 1000;
@@ -141,6 +149,7 @@ class StubModel final : public LayerCompute {
   std::vector<int32_t> chosen_;
   std::vector<float> hidden_, experts_;
   std::vector<TokenLogprob> top_;
+  std::vector<float> values_;
 };
 
 // What the stub model says of a prompt by itself.
@@ -162,7 +171,7 @@ struct Reference {
   std::vector<float> logprobs;
   std::vector<float> prompt_logprobs;
 
- private:
+  // The last layer's x at a position.
   static int32_t At(const std::vector<int32_t>& tokens, size_t position) {
     int64_t sum = 0;
     for (size_t p = 0; p <= position; ++p)
@@ -198,6 +207,7 @@ struct TestClient final : GenerationListener {
       logprobs.push_back(token.logprob);
       top_sizes.push_back(token.top.size());
     }
+    values.insert(values.end(), delta.values.begin(), delta.values.end());
     if (!delta.prompt_logprobs.empty()) prompt_logprobs.push_back(delta.prompt_logprobs);
     last = std::move(delta);
     ++deltas;
@@ -210,6 +220,7 @@ struct TestClient final : GenerationListener {
   std::vector<float> logprobs;
   std::vector<size_t> top_sizes;
   std::vector<std::vector<float>> prompt_logprobs;  // one entry per delta that had some
+  std::vector<float> values;
   Delta last;
   int deltas = 0;
   int deltas_after_end = 0;
@@ -233,6 +244,9 @@ struct NodeRigOptions {
   int32_t blocks = 64;
   int32_t max_context = 64;
   std::vector<int32_t> eos;
+  std::vector<std::string> labels;
+  std::optional<int32_t> pad;
+  bool generates = true;
 };
 
 class NodeRig {
@@ -340,6 +354,10 @@ class NodeRig {
     out.limits.vocabulary = StubModel::kVocabulary;
     out.limits.max_context = options.max_context;
     out.limits.eos_token_ids = options.eos;
+    out.limits.labels = options.labels;
+    out.limits.pad_token_id = options.pad;
+    out.limits.generates = options.generates;
+    out.limits.hidden = 2;
     out.batch = {options.scheduler, options.max_sequences};
     out.max_waiting = options.max_waiting;
     return out;

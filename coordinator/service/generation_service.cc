@@ -23,9 +23,10 @@ std::string HostOf(const std::string& peer) {
                      std::min<size_t>(has_port ? peer.rfind(':') : peer.size(), kMaxCallerBytes));
 }
 
+template <typename Proto>
 absl::StatusOr<UserRequest> ReadRequest(const grpc::CallbackServerContext& context,
                                         const grpc::ByteBuffer& bytes) {
-  v1::GenerateRequest proto;
+  Proto proto;
   RETURN_IF_ERROR(ParseMessage(bytes, &proto));
   ASSIGN_OR_RETURN(UserRequest request, FromProto(proto));
   request.caller = HostOf(context.peer());
@@ -83,7 +84,7 @@ GenerationGrpcService::GenerationGrpcService(TextDoor* door, std::function<Fleet
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerationGrpcService::GenerateStream(
     grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
-  absl::StatusOr<UserRequest> value = ReadRequest(*context, *request);
+  absl::StatusOr<UserRequest> value = ReadRequest<v1::GenerateRequest>(*context, *request);
   auto encode = [encoder = EncoderFor(value)](const Delta& piece) {
     return ToBytes(encoder(piece));
   };
@@ -94,13 +95,37 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerationGrpcService::GenerateStrea
 grpc::ServerUnaryReactor* GenerationGrpcService::Generate(grpc::CallbackServerContext* context,
                                                           const grpc::ByteBuffer* request,
                                                           grpc::ByteBuffer* response) {
-  absl::StatusOr<UserRequest> value = ReadRequest(*context, *request);
+  absl::StatusOr<UserRequest> value = ReadRequest<v1::GenerateRequest>(*context, *request);
   auto builder = std::make_shared<ResultBuilder>(EncoderFor(value));
   return UnaryReactor<UserRequest>::Serve(
       &calls_, context, std::move(value),
       {.add = [builder](const Delta& piece) { builder->Add(piece); },
        .finish = [builder, response] { *response = ToBytes(builder->Take()); }},
       metrics_->Watch("Generate"));
+}
+
+grpc::ServerUnaryReactor* GenerationGrpcService::Embed(grpc::CallbackServerContext* context,
+                                                       const grpc::ByteBuffer* request,
+                                                       grpc::ByteBuffer* response) {
+  absl::StatusOr<UserRequest> value = ReadRequest<v1::EmbedRequest>(*context, *request);
+  auto answer = std::make_shared<PooledAnswer>(value.ok() ? *value : UserRequest());
+  return UnaryReactor<UserRequest>::Serve(
+      &calls_, context, std::move(value),
+      {.add = [answer](const Delta& piece) { answer->Add(piece); },
+       .finish = [answer, response] { *response = ToBytes(answer->TakeEmbedding()); }},
+      metrics_->Watch("Embed"));
+}
+
+grpc::ServerUnaryReactor* GenerationGrpcService::Classify(grpc::CallbackServerContext* context,
+                                                          const grpc::ByteBuffer* request,
+                                                          grpc::ByteBuffer* response) {
+  absl::StatusOr<UserRequest> value = ReadRequest<v1::ClassifyRequest>(*context, *request);
+  auto answer = std::make_shared<PooledAnswer>(value.ok() ? *value : UserRequest());
+  return UnaryReactor<UserRequest>::Serve(
+      &calls_, context, std::move(value),
+      {.add = [answer](const Delta& piece) { answer->Add(piece); },
+       .finish = [answer, response] { *response = ToBytes(answer->TakeClasses()); }},
+      metrics_->Watch("Classify"));
 }
 
 grpc::ServerUnaryReactor* GenerationGrpcService::Tokenize(grpc::CallbackServerContext* context,

@@ -18,7 +18,9 @@ using RawGenerationService = v1::Generation::WithRawCallbackMethod_GenerateStrea
             v1::Generation::WithRawCallbackMethod_Abort<
                 v1::Generation::WithRawCallbackMethod_ListModels<
                     v1::Generation::WithRawCallbackMethod_GetServerInfo<
-                        v1::Generation::Service>>>>>>>;
+                        v1::Generation::WithRawCallbackMethod_Embed<
+                            v1::Generation::WithRawCallbackMethod_Classify<
+                                v1::Generation::Service>>>>>>>>>;
 
 // One call is one request; a call that ends early cancels it. Outlives the server, and the front
 // door's last event: stop the front door first, then the server.
@@ -31,6 +33,12 @@ class GenerationGrpcService final : public RawGenerationService {
   grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerateStream(
       grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) override;
   grpc::ServerUnaryReactor* Generate(grpc::CallbackServerContext* context,
+                                     const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context,
+                                  const grpc::ByteBuffer* request,
+                                  grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* Classify(grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request,
                                      grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* Tokenize(grpc::CallbackServerContext* context,

@@ -197,6 +197,8 @@ absl::StatusOr<Prepared> Prepare(const UserRequest& request, const TextModel& mo
   out.caller = request.caller;
   out.cache_salt = request.cache_salt;
   out.deadline = request.deadline;
+  out.pooling = request.pooling;
+  out.normalise = request.normalise;
   RETURN_IF_ERROR(Validate(out, model));
   return prepared;
 }

@@ -230,7 +230,29 @@ RefusalGroup OtherMethods() {
               Call("Detokenize", "token_ids: 5", Door::kTokensOnly),
               Words("ListModels", "the byte 0xFF", "\xFF"),
               Words("GetServerInfo", "the byte 0xFF", "\xFF"),
-              Words("Embed", "a method that does not exist", ""),
+              Words("Rerank", "a method that does not exist", ""),
+          }};
+}
+
+RefusalGroup Heads() {
+  return {"Embeddings and classes",
+          {
+              Words("Embed", "an empty message", ""),
+              Words("Embed", "the byte 0xFF", "\xFF"),
+              Call("Embed", "token_ids {}"),
+              Call("Embed", "token_ids { ids: [5, 2048] }"),
+              Call("Embed", "text: \"Hi\" request_id: \"a\" model: \"other\""),
+              Call("Embed", "text: \"Hi\" priority: 101"),
+              Words("Embed", "`text: \"Hi\"`, and `pooling` 9",
+                    RequestBytes("Embed", "text: \"Hi\"") + std::string("\xa0\x01\x09")),
+              Words("Embed", "`token_ids` with 4097 ids (the worker's context is 4096)",
+                    RequestBytes("Embed", absl::StrCat("token_ids { ids: [", Ids(4097, 0), "] }"))),
+              NotUtf8("Embed", "text: \"H~\""),
+              Call("Embed", "text: \"Hi\"", Door::kTokensOnly),
+              Call("Embed", "text: \"Hi\"", Door::kHalfCovered),
+              Words("Classify", "an empty message", ""),
+              Call("Classify", "token_ids { ids: [5, -1] }"),
+              Call("Classify", "token_ids { ids: [5, 6] }"),
           }};
 }
 
@@ -267,7 +289,8 @@ std::string RequestBytes(const std::string& method, const std::string& text) {
 }
 
 std::vector<RefusalGroup> RefusalCases() {
-  return {Prompts(), Chats(), Numbers(), Lists(), Stopping(), Resuming(), OtherMethods(), Later()};
+  return {Prompts(),  Chats(), Numbers(),      Lists(), Stopping(),
+          Resuming(), Heads(), OtherMethods(), Later()};
 }
 
 }  // namespace expertmesh

@@ -133,6 +133,7 @@ absl::Status Forward::AllocateActivations() {
       {&out_logprobs_, rows},
       {&out_targets_, rows},
       {&out_top_, rows * kMaxTopLogprobs * 2},
+      {&class_logits_, rows * static_cast<int64_t>(c.labels.size())},
   };
   for (const auto& want : wanted) {
     ASSIGN_OR_RETURN(*want.buffer, device_->Allocate(want.elements * sizeof(float)));
@@ -167,7 +168,10 @@ absl::Status Forward::SelfTest() {
   plan.slots = {0};
   plan.blocks = {0};
   plan.blocks_stride = 1;
-  plan.outputs = {{.row = 0}};
+  using Wanted = StepPlan::Output::Wanted;
+  const bool classifies = config_.architecture == Architecture::kSequenceClassification;
+  const Wanted other = classifies ? Wanted::kClasses : Wanted::kHidden;
+  plan.outputs = {{.row = 0, .wanted = config_.has_lm_head() ? Wanted::kToken : other}};
   Begin(plan);
   Embed();
   for (int32_t layer = 0; layer < shape_.layers; ++layer) {
@@ -188,8 +192,12 @@ absl::Status Forward::SelfTest() {
   }
   Head();
   stream_->Synchronize();
+  const StepOutput output = this->output(0);
+  const bool finite = std::isfinite(output.logprob) &&
+                      std::all_of(output.values.begin(), output.values.end(),
+                                  [](float value) { return std::isfinite(value); });
   plan_ = nullptr;
-  if (std::isfinite(out_logprobs_.as<float>()[0])) return absl::OkStatus();
+  if (finite) return absl::OkStatus();
   return absl::DataLossError("self-test: the head gives a value that is not finite");
 }
 
@@ -343,23 +351,49 @@ void Forward::Combine(int32_t layer) {
                     View(residual_, c.hidden));
 }
 
+// The outputs by what is wanted of them, run by run.
 void Forward::Head() {
-  const ModelConfig& c = config_;
+  using Wanted = StepPlan::Output::Wanted;
+  NormOutputs();
   const auto& outputs = plan_->outputs;
   const int64_t count = static_cast<int64_t>(outputs.size());
-  const Matrix in = F32Matrix(head_in_.as<float>(), count, c.hidden);
-  const float eps = static_cast<float>(c.rms_eps);
-  // The rows wanted come in runs of neighbours; each run is normed into its place among the
-  // outputs.
+  for (int64_t first = 0; first < count;) {
+    int64_t end = first + 1;
+    while (end < count && outputs[end].wanted == outputs[first].wanted) ++end;
+    if (outputs[first].wanted == Wanted::kToken) {
+      HeadTokens(first, end - first);
+    } else if (outputs[first].wanted == Wanted::kClasses) {
+      const int64_t labels = weights_.score.n;
+      const Matrix in = F32Matrix(head_in_.as<float>(), count, config_.hidden);
+      const Matrix out = F32Matrix(class_logits_.as<float>(), count, labels);
+      kernels_->Linear(*stream_, in.Rows(first, end - first), weights_.score,
+                       out.Rows(first, end - first));
+    }
+    first = end;
+  }
+}
+
+// The rows wanted come in runs of neighbours; each run is normed into its place among the outputs.
+void Forward::NormOutputs() {
+  const auto& outputs = plan_->outputs;
+  const int64_t count = static_cast<int64_t>(outputs.size());
+  const Matrix in = F32Matrix(head_in_.as<float>(), count, config_.hidden);
+  const float eps = static_cast<float>(config_.rms_eps);
   for (int64_t first = 0; first < count;) {
     int64_t end = first + 1;
     while (end < count && outputs[end].row == outputs[first].row + (end - first)) ++end;
-    kernels_->RmsNorm(*stream_, View(residual_, c.hidden).Rows(outputs[first].row, end - first),
+    kernels_->RmsNorm(*stream_,
+                      View(residual_, config_.hidden).Rows(outputs[first].row, end - first),
                       weights_.final_norm, eps, in.Rows(first, end - first));
     first = end;
   }
-  for (int64_t first = 0; first < count; first += kHeadRows) {
-    const int64_t n = std::min<int64_t>(kHeadRows, count - first);
+}
+
+void Forward::HeadTokens(int64_t first, int64_t count) {
+  const ModelConfig& c = config_;
+  const Matrix in = F32Matrix(head_in_.as<float>(), first + count, c.hidden);
+  for (const int64_t end = first + count; first < end; first += kHeadRows) {
+    const int64_t n = std::min<int64_t>(kHeadRows, end - first);
     const Matrix logits = F32Matrix(logits_.as<float>(), n, c.vocabulary);
     kernels_->Linear(*stream_, in.Rows(first, n), weights_.head, logits);
     SampleArgs args;
@@ -387,11 +421,22 @@ const std::byte* Forward::hidden_rows() const { return normed_.data(); }
 std::byte* Forward::expert_rows() { return expert_rows_.data(); }
 
 StepOutput Forward::output(size_t i) {
+  using Wanted = StepPlan::Output::Wanted;
+  const Wanted wanted = plan_->outputs[i].wanted;
+  if (wanted != Wanted::kToken) {
+    const bool hidden = wanted == Wanted::kHidden;
+    const size_t width = static_cast<size_t>(hidden ? config_.hidden : weights_.score.n);
+    const Buffer& rows = hidden ? head_in_ : class_logits_;
+    return {.values = {rows.as<const float>() + i * width, width}};
+  }
   const TopLogit* top = out_top_.as<const TopLogit>() + i * top_stride_;
   top_.clear();
   for (int32_t k = 0; k < plan_->outputs[i].top; ++k) top_.push_back({top[k].id, top[k].logprob});
-  return {out_ids_.as<int32_t>()[i], out_logprobs_.as<float>()[i], out_targets_.as<float>()[i],
-          top_};
+  return {out_ids_.as<int32_t>()[i],
+          out_logprobs_.as<float>()[i],
+          out_targets_.as<float>()[i],
+          top_,
+          {}};
 }
 
 ConstMatrix Forward::ResidualForTest() {

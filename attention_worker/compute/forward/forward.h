@@ -56,7 +56,7 @@ class Forward final : public LayerCompute {
   StepOutput output(size_t i) override;
 
   // For golden tests: the residual stream [rows, hidden] of the step so far, and the logits of the
-  // last outputs given to Head (at most kHeadRows of them). Waits for the stream.
+  // last outputs given to Head (at most kHeadRows of them, all tokens). Waits for the stream.
   ConstMatrix ResidualForTest();
   ConstMatrix LogitsForTest();
 
@@ -72,6 +72,8 @@ class Forward final : public LayerCompute {
   LatentCache CacheOf(int32_t layer) const;
   RowTable Rows() const;
   void Ffn(const FfnWeights& weights, ConstMatrix x, Matrix y);
+  void NormOutputs();
+  void HeadTokens(int64_t first, int64_t count);
   Matrix View(const Buffer& buffer, int64_t cols) const;
 
   const Checkpoint* checkpoint_;
@@ -108,7 +110,8 @@ class Forward final : public LayerCompute {
   Buffer scaled_logits_, candidates_;  // the same, f32 and u64: scratch of Sample
   Buffer out_ids_;                     // [max_step_rows] i32
   Buffer out_logprobs_, out_targets_;  // [max_step_rows]
-  Buffer out_top_;  // [max_step_rows, kMaxTopLogprobs] TopLogit; untouched pages cost nothing
+  Buffer out_top_;       // [max_step_rows, kMaxTopLogprobs] TopLogit; untouched pages cost nothing
+  Buffer class_logits_;  // [max_step_rows, labels]; these pages, too
 
   // The step.
   const StepPlan* plan_ = nullptr;
