@@ -240,10 +240,12 @@ void ReadRope(JsonFields& fields, ModelConfig& config) {
   const bool untyped = rope.Find(type_key) == nullptr && rope.Find("factor") != nullptr;
   if (type == "yarn") {
     ReadYarn(fields, rope, config);
-  } else if (type == "linear") {
-    config.rope_divisor = rope.Number("factor", 1, 1e6);
-  } else if (type == "dynamic") {
-    rope.Number("factor", 1, 1e6);  // it matters beyond max_position only
+  } else if (type == "linear" || type == "dynamic") {
+    const double factor = rope.Number("factor", 1, 1e6);
+    // Of dynamic it matters beyond max_position only.
+    if (type == "linear") config.rope_divisor = factor;
+    // All readers would scale the softmax by it, as under YaRN; no published file has it.
+    rope.NumberOr("mscale_all_dim", 0, 0, 0);
   } else if (type != "default" || untyped) {
     rope.Refuse(type_key, "\"yarn\", \"linear\", \"dynamic\", \"default\" or nothing");
   }

@@ -281,6 +281,8 @@ TEST(ModelConfig, ReadsTheRopesThatStretchWithoutARamp) {
   config = Parsed(json);
   EXPECT_EQ(config.rope_divisor, 1);
   EXPECT_FALSE(config.yarn.has_value());
+  json["rope_scaling"]["mscale_all_dim"] = 0.707;  // it would scale the softmax
+  EXPECT_THAT(ErrorOf(json), HasSubstr("rope_scaling.mscale_all_dim: found 0.707"));
   json["rope_scaling"] = {{"rope_type", "linear"}};
   EXPECT_THAT(ErrorOf(json), HasSubstr("rope_scaling.factor: found nothing"));
 }

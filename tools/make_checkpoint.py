@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes a random-weights DeepSeek-V2 checkpoint in the published format; needs only numpy.
+"""Makes a random-weights DeepSeek-V2 or V3 checkpoint in the published format; needs only numpy.
 
     make_checkpoint.py OUT_DIR --preset tiny [--seed 1] [--dtype bf16] [--shards 1] [--set KEY=JSON]
 
@@ -10,6 +10,7 @@ nearly tied at every few tokens. So the weights imitate one habit of trained mod
 belongs to a cluster, a direction of its embedding that no layer writes to, and each gate reads off
 that direction which experts the cluster prefers, by a clear margin. The rest of the residual
 stream moves the gate weights, and now and then the choice. Logits have a deviation of about 3.
+V3's correction biases are large enough to be what decides at many tokens.
 """
 
 import argparse
@@ -17,106 +18,12 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-YARN = {"type": "yarn", "factor": 40, "original_max_position_embeddings": 256, "beta_fast": 32,
-        "beta_slow": 1, "mscale": 0.707, "mscale_all_dim": 0.707}
-
-# The fields of a published config.json, with the values of the preset `tiny`.
-BASE_CONFIG = {
-    "architectures": ["DeepseekV2ForCausalLM"], "model_type": "deepseek_v2",
-    "vocab_size": 2048, "hidden_size": 128, "num_hidden_layers": 4,
-    "num_attention_heads": 4, "num_key_value_heads": 4,
-    "q_lora_rank": 48, "kv_lora_rank": 64,
-    "qk_nope_head_dim": 32, "qk_rope_head_dim": 16, "v_head_dim": 32,
-    "intermediate_size": 320, "moe_intermediate_size": 64,
-    "n_routed_experts": 16, "n_shared_experts": 2, "num_experts_per_tok": 4,
-    "first_k_dense_replace": 1, "moe_layer_freq": 1,
-    "topk_method": "group_limited_greedy", "n_group": 4, "topk_group": 2,
-    "norm_topk_prob": False, "routed_scaling_factor": 16.0, "scoring_func": "softmax",
-    "aux_loss_alpha": 0.001, "seq_aux": True, "pretraining_tp": 1, "ep_size": 1,
-    "attention_bias": False, "attention_dropout": 0.0, "hidden_act": "silu",
-    "initializer_range": 0.02, "rms_norm_eps": 1e-6,
-    "max_position_embeddings": 10240, "rope_theta": 10000, "rope_scaling": YARN,
-    "tie_word_embeddings": False, "use_cache": True, "bos_token_id": 0, "eos_token_id": 1,
-}
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A config, as what differs from BASE_CONFIG (None is JSON null), and how it is stored."""
-
-    config: dict = field(default_factory=dict)
-    dtype: str = "bf16"
-    shards: int = 1
-    drop: tuple[str, ...] = ()  # Fields of BASE_CONFIG that this config.json does not have.
-    f32_gate: bool = False  # As transformers' save_pretrained writes it, whatever the dtype.
-    inv_freq: bool = False  # Old files carry this buffer; a reader must ignore it.
-
-
-PRESETS = {
-    "tiny": Preset(),
-    # Like V2-Lite: one q_proj, plain top-k. No YaRN, hence no mscale either.
-    "noqlora": Preset({
-        "vocab_size": 256, "hidden_size": 48, "num_hidden_layers": 3,
-        "q_lora_rank": None, "kv_lora_rank": 24, "qk_nope_head_dim": 8, "qk_rope_head_dim": 8,
-        "v_head_dim": 8, "intermediate_size": 80, "moe_intermediate_size": 12,
-        "n_routed_experts": 8, "num_experts_per_tok": 2,
-        "topk_method": "greedy", "n_group": 1, "topk_group": 1, "routed_scaling_factor": 1.0,
-        "rope_scaling": None, "max_position_embeddings": 4096,
-    }, dtype="f32"),
-    "tied": Preset({
-        "vocab_size": 448, "hidden_size": 64, "q_lora_rank": 24, "kv_lora_rank": 32,
-        "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 16,
-        "intermediate_size": 96, "moe_intermediate_size": 16,
-        "n_routed_experts": 9, "num_experts_per_tok": 3, "first_k_dense_replace": 2,
-        "n_group": 3, "topk_group": 2, "routed_scaling_factor": 4.0,
-        "tie_word_embeddings": True,
-    }, dtype="f16"),
-    # mscale and mscale_all_dim differ: cos and sin get a factor too.
-    "sharded": Preset({
-        "vocab_size": 320, "hidden_size": 64, "num_hidden_layers": 3,
-        "q_lora_rank": 24, "kv_lora_rank": 32, "qk_nope_head_dim": 16, "qk_rope_head_dim": 16,
-        "v_head_dim": 16, "intermediate_size": 128, "moe_intermediate_size": 20,
-        "n_routed_experts": 8, "num_experts_per_tok": 2, "n_shared_experts": 1,
-        "n_group": 2, "topk_group": 1, "routed_scaling_factor": 2.5,
-        "rope_scaling": {**YARN, "mscale": 1.0, "mscale_all_dim": 0.5},
-    }, shards=3, f32_gate=True, inv_freq=True),
-    # Nothing is a multiple of a vector register. The large epsilon shows who uses it where the
-    # two latent norms must not: theirs is 1e-6, whatever the config says.
-    "odd": Preset({
-        "vocab_size": 1009, "hidden_size": 27, "num_hidden_layers": 2,
-        "num_attention_heads": 3, "num_key_value_heads": 3, "q_lora_rank": 20, "kv_lora_rank": 40,
-        "qk_nope_head_dim": 24, "qk_rope_head_dim": 8, "v_head_dim": 20,
-        "moe_intermediate_size": 11, "n_routed_experts": 10, "num_experts_per_tok": 3,
-        "n_shared_experts": 1, "first_k_dense_replace": 0,
-        "topk_method": "greedy", "n_group": 1, "topk_group": 1, "routed_scaling_factor": 2.5,
-        "rms_norm_eps": 1e-3,
-    }, dtype="f32"),
-    # The newer spelling of the rope fields, and a context that a test can leave far behind.
-    "longyarn": Preset({
-        "vocab_size": 384, "hidden_size": 64, "num_hidden_layers": 3,
-        "q_lora_rank": 24, "kv_lora_rank": 32, "qk_nope_head_dim": 16, "qk_rope_head_dim": 16,
-        "v_head_dim": 16, "intermediate_size": 128, "moe_intermediate_size": 20,
-        "n_routed_experts": 8, "num_experts_per_tok": 3, "n_shared_experts": 1,
-        "n_group": 4, "topk_group": 2, "routed_scaling_factor": 2.0,
-        "max_position_embeddings": 1280,
-        "rope_parameters": {"rope_type": "yarn", "rope_theta": 1000.0, "factor": 40.0,
-                            "original_max_position_embeddings": 32, "beta_fast": 32,
-                            "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0},
-    }, drop=("rope_theta", "rope_scaling")),
-    # 128 experts of 1.5 MiB: 201 MB of experts, everything else is small. For measurements.
-    "bench200": Preset({
-        "vocab_size": 512, "hidden_size": 512, "num_hidden_layers": 3,
-        "num_attention_heads": 8, "num_key_value_heads": 8, "q_lora_rank": None,
-        "intermediate_size": 1024, "moe_intermediate_size": 512, "n_routed_experts": 64,
-        "num_experts_per_tok": 6, "n_shared_experts": 1,
-        "topk_method": "greedy", "n_group": 1, "topk_group": 1, "routed_scaling_factor": 1.0,
-    }),
-}
+from checkpoint_presets import BASE_CONFIG, PRESETS, Preset
 
 # How the values are scaled.
 READ_GAIN = 1.3  # By how much a matrix multiplies the deviation of what it reads.
@@ -130,9 +37,18 @@ CLUSTER_ENERGY = 0.5  # Share of an embedding's squared length that names its cl
 HEAD, OTHER_HEAD, CHOSEN, REST = 2.2, 0.7, 0.0, -2.0
 PREFERENCE_SPREAD = 0.3
 GATE_CONTEXT = 0.4  # Deviation of a gate logit due to everything but the cluster.
+# V3's gate, in choice scores (sigmoid and correction bias): the chosen, the rest of the permitted
+# groups, the best and the rest of another group. The biases reorder all but the last.
+V3_CHOSEN, V3_REST, V3_OTHER_HEAD, V3_OTHER = 0.7, 0.45, 0.72, 0.25
+V3_SPREAD = 0.03
+V3_LEAST_BIAS, V3_MOST_BIAS = 0.1, 0.25  # Either sign.
+V3_CONTEXT = 0.2
+ATTENTION_BIAS = 0.3  # Deviation.
 
+FP8_BLOCK = 128  # Rows and columns that share a scale.
+FP8_MAX = 448.0
 TORCH_DTYPES = {"bf16": "bfloat16", "f16": "float16", "f32": "float32"}
-WIDTHS = {"bf16": 2, "f16": 2, "f32": 4, "i32": 4}
+WIDTHS = {"f8_e4m3": 1, "bf16": 2, "f16": 2, "f32": 4, "i32": 4}
 
 
 @dataclass(frozen=True)
@@ -147,11 +63,36 @@ class Tensor:
 
 
 def encode(values: np.ndarray, dtype: str) -> bytes:
-    """The values as little-endian bytes of `dtype`; bf16 is rounded to nearest, ties to even."""
+    """The values as little-endian bytes of `dtype`, rounded to nearest, ties to even."""
+    if dtype == "f8_e4m3":
+        return encode_e4m3(values).tobytes()
     if dtype == "bf16":
         bits = np.ascontiguousarray(values, dtype="<f4").view("<u4")
         return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2").tobytes()
     return values.astype({"f16": "<f2", "f32": "<f4", "i32": "<i4"}[dtype]).tobytes()
+
+
+def encode_e4m3(values: np.ndarray) -> np.ndarray:
+    """Bytes of a sign, 4 bits of exponent (bias 7) and 3 of fraction; no value beyond FP8_MAX."""
+    codes = np.arange(127)
+    exponent, fraction = codes >> 3, codes & 7
+    known = np.where(exponent == 0, fraction * 2.0**-9, (8 + fraction) * 2.0**(exponent - 10))
+    middles = (known[1:] + known[:-1]) / 2
+    assert known[-1] == FP8_MAX and np.abs(values).max() <= FP8_MAX
+    below, above = (np.searchsorted(middles, np.abs(values), side) for side in ("left", "right"))
+    nearest = np.where(below % 2 == 0, below, above)  # They differ in a tie alone.
+    return (nearest + 128 * np.signbit(values)).astype(np.uint8)
+
+
+def block_scales(matrix: np.ndarray) -> np.ndarray:
+    """What each block of the matrix is divided by to be stored in fp8."""
+    blocks = [-(-size // FP8_BLOCK) for size in matrix.shape]
+    scales = np.empty(blocks, np.float32)
+    for i, j in np.ndindex(*blocks):
+        block = matrix[i * FP8_BLOCK:(i + 1) * FP8_BLOCK, j * FP8_BLOCK:(j + 1) * FP8_BLOCK]
+        # A little more than the quotient, so that rounding leaves no value beyond FP8_MAX.
+        scales[i, j] = np.abs(block).max() / FP8_MAX * (1 + 1e-6)
+    return scales
 
 
 def write_safetensors(path: Path, tensors: list[Tensor], make: Callable[[str], np.ndarray],
@@ -174,23 +115,39 @@ def write_safetensors(path: Path, tensors: list[Tensor], make: Callable[[str], n
             file.write(encode(values, t.dtype))
 
 
+def is_v3(config: dict) -> bool:
+    return config["model_type"] == "deepseek_v3"
+
+
+def head_of(config: dict) -> str:
+    """What stands on top of the layers: ForCausalLM, Model or ForSequenceClassification."""
+    return config["architectures"][0].removeprefix("DeepseekV3" if is_v3(config) else "DeepseekV2")
+
+
 def layer_shapes(c: dict, layer: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Names (after `model.layers.N.`) and [out, in] shapes of one layer's tensors."""
     h, heads = c["hidden_size"], c["num_attention_heads"]
     latent, rope = c["kv_lora_rank"], c["qk_rope_head_dim"]
     q_rows = heads * (c["qk_nope_head_dim"] + rope)
     yield "input_layernorm.weight", (h,)
+    biased = c["attention_bias"]
     if c["q_lora_rank"] is None:
         yield "self_attn.q_proj.weight", (q_rows, h)
     else:
         yield "self_attn.q_a_proj.weight", (c["q_lora_rank"], h)
+        if biased:
+            yield "self_attn.q_a_proj.bias", (c["q_lora_rank"],)
         yield "self_attn.q_a_layernorm.weight", (c["q_lora_rank"],)
         yield "self_attn.q_b_proj.weight", (q_rows, c["q_lora_rank"])
     yield "self_attn.kv_a_proj_with_mqa.weight", (latent + rope, h)
+    if biased:
+        yield "self_attn.kv_a_proj_with_mqa.bias", (latent + rope,)
     yield "self_attn.kv_a_layernorm.weight", (latent,)
     yield ("self_attn.kv_b_proj.weight",
            (heads * (c["qk_nope_head_dim"] + c["v_head_dim"]), latent))
     yield "self_attn.o_proj.weight", (h, heads * c["v_head_dim"])
+    if biased:
+        yield "self_attn.o_proj.bias", (h,)
     yield "post_attention_layernorm.weight", (h,)
 
     def mlp(prefix: str, width: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -202,33 +159,66 @@ def layer_shapes(c: dict, layer: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         yield from mlp("mlp", c["intermediate_size"])
         return
     yield "mlp.gate.weight", (c["n_routed_experts"], h)
+    if is_v3(c):
+        yield "mlp.gate.e_score_correction_bias", (c["n_routed_experts"],)
     for expert in range(c["n_routed_experts"]):
         yield from mlp(f"mlp.experts.{expert}", c["moe_intermediate_size"])
     if c["n_shared_experts"]:
         yield from mlp("mlp.shared_experts", c["n_shared_experts"] * c["moe_intermediate_size"])
 
 
-def list_tensors(c: dict, dtype: str, f32_gate: bool, inv_freq: bool) -> list[Tensor]:
-    """All tensors of the checkpoint, in the order of a token's way."""
-    tensors = [Tensor("model.embed_tokens.weight", (c["vocab_size"], c["hidden_size"]), dtype)]
+def list_tensors(c: dict, preset: Preset) -> list[Tensor]:
+    """All tensors of the model, in the order of a token's way, each by its published name."""
+    dtype, hidden = preset.dtype, c["hidden_size"]
+    tensors = [Tensor("model.embed_tokens.weight", (c["vocab_size"], hidden), dtype)]
     for layer in range(c["num_hidden_layers"]):
         for name, shape in layer_shapes(c, layer):
-            wide = f32_gate and name == "mlp.gate.weight"
+            wide = (name.endswith("correction_bias")
+                    or (preset.f32_gate and name == "mlp.gate.weight"))
             tensors.append(Tensor(f"model.layers.{layer}.{name}", shape, "f32" if wide else dtype))
-        if inv_freq:
+        if preset.inv_freq:
             tensors.append(Tensor(f"model.layers.{layer}.self_attn.rotary_emb.inv_freq",
                                   (c["qk_rope_head_dim"] // 2,), "f32"))
-    tensors.append(Tensor("model.norm.weight", (c["hidden_size"],), dtype))
-    if not c["tie_word_embeddings"]:
-        tensors.append(Tensor("lm_head.weight", (c["vocab_size"], c["hidden_size"]), dtype))
+    tensors.append(Tensor("model.norm.weight", (hidden,), dtype))
+    head = head_of(c)
+    if head == "ForCausalLM" and not c["tie_word_embeddings"]:
+        tensors.append(Tensor("lm_head.weight", (c["vocab_size"], hidden), dtype))
+    if head == "ForSequenceClassification":
+        tensors.append(Tensor("score.weight", (len(c.get("id2label", "ab")), hidden), dtype))
     return tensors
+
+
+def is_fp8(name: str) -> bool:
+    """Whether DeepSeek stores it so: the layers' matrices but the gate."""
+    return "_proj" in name and name.endswith(".weight")
+
+
+def stored_as(t: Tensor, c: dict, preset: Preset) -> list[Tensor]:
+    """The tensors in the file that stand for `t`."""
+    name, shape = t.name, t.shape
+    if preset.fused and ".experts." in name:
+        prefix, rest = name.split(".experts.")
+        # The first expert's stand for all: [experts, 2 * width, hidden], [experts, hidden, width].
+        if rest == "0.gate_proj.weight":
+            name, shape = f"{prefix}.experts.gate_up_proj", (2 * shape[0], shape[1])
+        elif rest == "0.down_proj.weight":
+            name = f"{prefix}.experts.down_proj"
+        else:
+            return []
+        shape = (c["n_routed_experts"], *shape)
+    if head_of(c) == "Model":
+        name = name.removeprefix("model.")
+    if preset.fp8 and is_fp8(name):
+        blocks = tuple(-(-size // FP8_BLOCK) for size in shape)
+        return [Tensor(name, shape, "f8_e4m3"), Tensor(name + "_scale_inv", blocks, "f32")]
+    return [Tensor(name, shape, t.dtype)]
 
 
 class Weights:
     """Draws the values of any tensor by its name, as float32 or float64."""
 
-    def __init__(self, config: dict, seed: int, tensors: list[Tensor]):
-        self.config, self.seed = config, seed
+    def __init__(self, config: dict, preset: Preset, seed: int, tensors: list[Tensor]):
+        self.config, self.preset, self.seed = config, preset, seed
         self.shapes = {t.name: t.shape for t in tensors}
         hidden = config["hidden_size"]
         self.clusters = min(16, hidden // 3)
@@ -242,6 +232,24 @@ class Weights:
         return np.random.default_rng([self.seed, zlib.crc32(name.encode())])
 
     def make(self, name: str) -> np.ndarray:
+        """As the file has it, by the name that it has there."""
+        if head_of(self.config) == "Model":
+            name = "model." + name
+        if name.endswith("_scale_inv"):
+            return block_scales(self.draw(name.removesuffix("_scale_inv")))
+        if name in self.shapes:
+            values = self.draw(name)
+            if not (self.preset.fp8 and is_fp8(name)):
+                return values
+            scales = block_scales(values).repeat(FP8_BLOCK, 0).repeat(FP8_BLOCK, 1)
+            return values / scales[:values.shape[0], :values.shape[1]]
+        prefix, fused = name.rsplit(".", 1)
+        parts = ("gate_proj", "up_proj") if fused == "gate_up_proj" else ("down_proj",)
+        return np.stack([np.concatenate([self.draw(f"{prefix}.{e}.{part}.weight")
+                                         for part in parts])
+                         for e in range(self.config["n_routed_experts"])])
+
+    def draw(self, name: str) -> np.ndarray:
         shape, c = self.shapes[name], self.config
         hidden = c["hidden_size"]
         if name.endswith("rotary_emb.inv_freq"):
@@ -257,20 +265,31 @@ class Weights:
             named = math.sqrt(CLUSTER_ENERGY * hidden) * self.directions.T[of_token]
             rest = math.sqrt(1 - CLUSTER_ENERGY) * self.outside_clusters(noise.T).T
             return self.embedding_deviation * (named + rest)
-        if name == "lm_head.weight":
+        if name in ("lm_head.weight", "score.weight"):
             return self.embedding_deviation * noise
+        if name.endswith("correction_bias"):
+            return self.gate_biases(name.split(".")[2]) + np.float32(self.preset.gate_bias_shift)
+        if name.endswith("o_proj.bias"):
+            return ATTENTION_BIAS * self.embedding_deviation * self.outside_clusters(noise)
+        if name.endswith(".bias"):
+            return ATTENTION_BIAS * noise
         if name.endswith("mlp.gate.weight"):
-            preferences = self.preferences(self.rng(name + " preferences"))
+            rng, layer = self.rng(name + " preferences"), name.split(".")[2]
+            context = V3_CONTEXT if is_v3(c) else GATE_CONTEXT
+            preferences = (self.v3_preferences(rng, self.gate_biases(layer)) if is_v3(c)
+                           else self.preferences(rng))
             # The stream grows with depth, so that a cluster's part of the normed stream shrinks.
-            growth = math.sqrt(2 + 3 * int(name.split(".")[2]))
+            growth = math.sqrt(2 + 3 * int(layer))
             named = growth * preferences.T @ self.directions.T / math.sqrt(CLUSTER_ENERGY)
-            named /= self.make(name.replace("mlp.gate", "post_attention_layernorm"))
-            return (named + GATE_CONTEXT * noise) / math.sqrt(hidden)
+            named /= self.draw(name.replace("mlp.gate", "post_attention_layernorm"))
+            return (named + context * noise) / math.sqrt(hidden)
         gain = READ_GAIN
         if name.endswith(("o_proj.weight", "down_proj.weight")):
             gain = WRITE_GAIN * self.embedding_deviation
             if ".experts." in name:
                 gain *= 2 / c["routed_scaling_factor"]
+                if is_v3(c) and not c["norm_topk_prob"]:
+                    gain *= 2 / c["num_experts_per_tok"]  # About the sum of the weights.
             noise = self.outside_clusters(noise)
         return gain / math.sqrt(shape[1]) * noise
 
@@ -299,6 +318,32 @@ class Weights:
         logits += rng.uniform(-PREFERENCE_SPREAD, PREFERENCE_SPREAD, logits.shape)
         return logits.reshape(self.clusters, -1)
 
+    def gate_biases(self, layer: str) -> np.ndarray:
+        """[experts], without what all have in common."""
+        rng, shape = self.rng(f"gate biases {layer}"), self.config["n_routed_experts"]
+        sizes = rng.uniform(V3_LEAST_BIAS, V3_MOST_BIAS, shape)
+        return (rng.choice([-1, 1], shape) * sizes).astype(np.float32)
+
+    def v3_preferences(self, rng: np.random.Generator, biases: np.ndarray) -> np.ndarray:
+        """[clusters, experts]: gate logits that give the choice scores V3_* under these biases."""
+        c = self.config
+        groups, permitted, chosen = c["n_group"], c["topk_group"], c["num_experts_per_tok"]
+        per_group = c["n_routed_experts"] // groups
+        assert permitted <= chosen <= permitted * per_group, "no such routing"
+        scores = np.full((self.clusters, groups, per_group), V3_OTHER)
+        for of_cluster in scores:
+            order = rng.permutation(groups)
+            ranked = [rng.permutation(per_group) for _ in range(permitted)]
+            members = [(g, members[rank]) for rank in range(per_group)
+                       for g, members in zip(order, ranked)]
+            for place, (g, e) in enumerate(members):
+                of_cluster[g, e] = V3_CHOSEN if place < chosen else V3_REST
+            for g in order[permitted:]:
+                of_cluster[g, rng.integers(per_group)] = V3_OTHER_HEAD
+        scores += rng.uniform(-V3_SPREAD, V3_SPREAD, scores.shape)
+        sigmoids = np.clip(scores.reshape(self.clusters, -1) - biases, 0.05, 0.95)
+        return np.log(sigmoids / (1 - sigmoids))
+
 
 def split(tensors: list[Tensor], shards: int) -> list[list[Tensor]]:
     """Consecutive parts of about equal bytes."""
@@ -315,9 +360,15 @@ def write_json(path: Path, value: dict) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n")
 
 
+def config_of(preset: Preset) -> dict:
+    config = {k: v for k, v in BASE_CONFIG.items() if k not in preset.drop} | preset.config
+    return config | {preset.dtype_key: TORCH_DTYPES[preset.dtype]}
+
+
 def write_checkpoint(out: Path, config: dict, preset: Preset, seed: int) -> None:
-    tensors = list_tensors(config, preset.dtype, preset.f32_gate, preset.inv_freq)
-    weights = Weights(config, seed, tensors)
+    tensors = list_tensors(config, preset)
+    weights = Weights(config, preset, seed, tensors)
+    tensors = [stored for t in tensors for stored in stored_as(t, config, preset)]
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "config.json", config)
     write_json(out / "generation_config.json",
@@ -339,7 +390,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path, help="folder to write to")
     parser.add_argument("--preset", choices=PRESETS, required=True)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, help="default: the preset's")
     parser.add_argument("--dtype", choices=TORCH_DTYPES, help="default: the preset's")
     parser.add_argument("--shards", type=int, help="default: the preset's")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=JSON",
@@ -347,11 +398,10 @@ def main() -> None:
     args = parser.parse_args()
     preset = PRESETS[args.preset]
     preset = replace(preset, dtype=args.dtype or preset.dtype, shards=args.shards or preset.shards)
-    config = {k: v for k, v in BASE_CONFIG.items() if k not in preset.drop} | preset.config
+    config = config_of(preset)
     for key, _, value in (item.partition("=") for item in args.set):
         config[key] = json.loads(value)
-    config["torch_dtype"] = TORCH_DTYPES[preset.dtype]
-    write_checkpoint(args.out, config, preset, args.seed)
+    write_checkpoint(args.out, config, preset, preset.seed if args.seed is None else args.seed)
 
 
 if __name__ == "__main__":

@@ -56,11 +56,13 @@ void ExpertForward::Load(const ExpertSet& experts, uint64_t token) {
   if (loader_.joinable()) loader_.join();
   loaded_bytes_ = 0;
   wanted_bytes_ = 0;
-  const ModelConfig& config = checkpoint_->config();
-  wanted_bytes_ =
-      experts.size() * 3 * config.hidden * config.expert_intermediate *
-      SizeOf(
-          checkpoint_->tensor(names::Expert(config.first_moe_layer, 0, names::Ffn::kGate)).dtype);
+  if (!experts.empty()) {  // a model may have none at all
+    const ModelConfig& config = checkpoint_->config();
+    wanted_bytes_ =
+        experts.size() * 3 * config.hidden * config.expert_intermediate *
+        SizeOf(
+            checkpoint_->tensor(names::Expert(config.first_moe_layer, 0, names::Ffn::kGate)).dtype);
+  }
   loader_ = std::thread([this, experts, token] {
     SetFloatingPointMode();
     load_result_ = LoadAndTest(experts);

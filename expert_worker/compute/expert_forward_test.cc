@@ -103,6 +103,14 @@ bool SameBits(const Row& a, const Row& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
+TEST(ExpertForward, LoadsNothingOfAModelWithoutRoutedExperts) {
+  ModelConfig config = SmallModelConfig();
+  config.first_moe_layer = config.layers;
+  const CheckpointFolder folder({}, config);
+  Rig rig(folder);
+  EXPECT_TRUE(rig.Load(ExpertSet::Full(rig.grid)).ok());
+}
+
 TEST(ExpertForward, GivesUnsortedRowsTheBitsThatEachHasAlone) {
   const CheckpointFolder folder;
   Rig alone(folder);

@@ -4,27 +4,25 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 
 #include "absl/strings/str_cat.h"
 #include "cli/embedded/embedded_cluster.h"
 #include "common/log.h"
 #include "tests/golden/golden_file.h"
 #include "tests/golden/model_runner.h"
+#include "tests/support/golden_models.h"
 
 namespace expertmesh {
 namespace {
 
 constexpr char kFolder[] = EXPERTMESH_SOURCE_DIR "/tests/golden";
 
-std::vector<std::string> CaseNames() {
+// Of one architecture.
+std::vector<std::string> CaseNames(Architecture architecture = Architecture::kCausalLm) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(kFolder)) {
-    if (std::filesystem::exists(entry.path() / "golden.json")) {
-      names.push_back(entry.path().filename().string());
-    }
+  for (const GoldenModel& model : GoldenModels(EXPERTMESH_SOURCE_DIR, architecture)) {
+    names.push_back(model.name);
   }
-  std::sort(names.begin(), names.end());
   return names;
 }
 
@@ -176,7 +174,11 @@ TEST_P(GoldenTest, GreedyTokensAreEqualAndTheirLogprobsAgree) {
 INSTANTIATE_TEST_SUITE_P(Cases, GoldenTest, testing::ValuesIn(CaseNames()),
                          [](const auto& info) { return info.param; });
 
-TEST(Goldens, AreThere) { EXPECT_GE(CaseNames().size(), 6u); }
+TEST(Goldens, AreThere) {
+  EXPECT_GE(CaseNames().size(), 19u);
+  EXPECT_GE(CaseNames(Architecture::kModel).size(), 2u);
+  EXPECT_GE(CaseNames(Architecture::kSequenceClassification).size(), 2u);
+}
 
 }  // namespace
 }  // namespace expertmesh
