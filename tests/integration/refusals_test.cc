@@ -138,6 +138,7 @@ TEST(Limits, StandOnThePageAsInTheCode) {
   row("the text of a status", kMaxStatusTextBytes, " bytes", "kMaxStatusTextBytes");
   row("`request_id`", kMaxRequestIdBytes, " bytes", "kMaxRequestIdBytes");
   row("`priority`, either sign", kMaxPriority, "", "kMaxPriority");
+  row("hidden states of one `EmbedResponse`", kMaxPooledValues, " values", "kMaxPooledValues");
   row("`cache_salt`", kMaxCacheSaltBytes, " bytes", "kMaxCacheSaltBytes");
   row("`text`, of a prompt and of `Tokenize`", kTextBytesMax, " bytes", "kTextBytesMax");
   row("`chat.messages`", kMaxMessages, "", "kMaxMessages");
