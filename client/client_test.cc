@@ -23,6 +23,26 @@ class FakeCoordinator final : public v1::Generation::CallbackService {
     return GenerateReactor<UserRequest, v1::GenerateResponse>::Serve(
         &calls_, context, FromProto(*request), ResponseEncoder{.request_id = "", .logprobs = true});
   }
+  // The first `embeds_refused` calls fail.
+  grpc::ServerUnaryReactor* Embed(grpc::CallbackServerContext* context,
+                                  const v1::EmbedRequest* request,
+                                  v1::EmbedResponse* response) override {
+    auto* reactor = context->DefaultReactor();
+    ++embeds;
+    if (embeds <= embeds_refused) {
+      reactor->Finish(ToGrpcStatus(
+          WithRetryAfter(absl::UnavailableError("a worker was lost"), Milliseconds(10))));
+      return reactor;
+    }
+    response->set_width(2);
+    response->add_embedding(0.5f);
+    response->add_embedding(static_cast<float>(request->token_ids().ids_size()));
+    response->mutable_usage()->set_prompt_tokens(request->token_ids().ids_size());
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+  std::atomic<int> embeds{0}, embeds_refused{0};
+
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const v1::ListModelsRequest*,
                                        v1::ListModelsResponse* response) override {
@@ -152,6 +172,23 @@ TEST_F(ClientTest, ToldIsTheOpeningOfAResumedRequestToo) {
   call.join();
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(openings, 1);
+}
+
+// Nothing is lost by asking about a prompt as a whole again.
+TEST_F(ClientTest, AsksAgainForAnEmbeddingThatBrokeOff) {
+  coordinator.embeds_refused = 2;
+  UserRequest request;
+  request.prompt = std::vector<int32_t>{1, 2, 3};
+  request.pooling = Pooling::kMean;
+  std::vector<float> values;
+  EXPECT_EQ(client->Generate(request, [&](const Delta& delta) { values = delta.values; }),
+            absl::OkStatus());
+  EXPECT_EQ(values, (std::vector<float>{0.5f, 3.0f}));
+  EXPECT_EQ(coordinator.embeds, 3);
+  coordinator.embeds_refused = 1000;
+  EXPECT_EQ(client->Generate(request, [](const Delta&) { FAIL(); }).code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(coordinator.embeds, 3 + 1 + client->most_resumes);
 }
 
 TEST_F(ClientTest, AnAnswerThatWasCompleteIsOneWhateverComesAfter) {
