@@ -24,6 +24,7 @@ std::unique_ptr<CliCommand> MakeEmbedCommand();
 std::unique_ptr<CliCommand> MakeClassifyCommand();
 std::unique_ptr<CliCommand> MakeTokenizeCommand();
 std::unique_ptr<CliCommand> MakeRenderCommand();
+std::unique_ptr<CliCommand> MakeInspectCommand();
 std::unique_ptr<CliCommand> MakeServeCommand();
 std::unique_ptr<CliCommand> MakeTopologyCommand();
 std::unique_ptr<CliCommand> MakeLoadCommand();

@@ -15,7 +15,7 @@ int Main(int argc, char** argv) {
   std::vector<std::pair<CLI::App*, std::unique_ptr<CliCommand>>> commands;
   for (auto* make : {MakeGenerateCommand, MakeChatCommand, MakeEmbedCommand, MakeClassifyCommand,
                      MakeServeCommand, MakeTopologyCommand, MakeTokenizeCommand, MakeRenderCommand,
-                     MakeLoadCommand, MakeVersionCommand}) {
+                     MakeInspectCommand, MakeLoadCommand, MakeVersionCommand}) {
     std::unique_ptr<CliCommand> command = make();
     CLI::App* declared = command->Declare(app);
     commands.emplace_back(declared, std::move(command));

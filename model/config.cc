@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <string>
 #include <utility>
 
@@ -142,6 +141,8 @@ void ReadSizes(JsonFields& fields, ModelConfig& config) {
     const int64_t pad = fields.Integer("pad_token_id", -1, config.vocabulary - 1);
     if (pad >= 0) config.pad_token_id = static_cast<int32_t>(pad);
   }
+  // The tokenizer has its own, which counts; one outside is the sign of another model's file.
+  fields.IntegerOr("bos_token_id", -1, config.vocabulary - 1, -1);
 }
 
 void ReadGroups(JsonFields& fields, ModelConfig& config) {
@@ -253,7 +254,7 @@ void ReadRope(JsonFields& fields, ModelConfig& config) {
 }
 
 // One id or a list of them.
-std::vector<int32_t> ReadEos(JsonFields& fields) {
+std::vector<int32_t> ReadEos(JsonFields& fields, int64_t vocabulary) {
   const Json* value = fields.Find("eos_token_id");
   if (value == nullptr) return {};
   const Json list = value->is_array() ? *value : Json::array({*value});
@@ -261,8 +262,7 @@ std::vector<int32_t> ReadEos(JsonFields& fields) {
   for (const Json& id : list) {
     const Json field = {{"eos_token_id", id}};
     JsonFields one(field);
-    ids.push_back(
-        static_cast<int32_t>(one.Integer("eos_token_id", 0, std::numeric_limits<int32_t>::max())));
+    ids.push_back(static_cast<int32_t>(one.Integer("eos_token_id", 0, vocabulary - 1)));
     fields.Note(one.status());
   }
   return ids;
@@ -281,15 +281,16 @@ absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json) {
   ReadLabels(fields, config);
   ReadGate(fields, is_v3, config);
   ReadRope(fields, config);
-  config.eos_token_ids = ReadEos(fields);
+  config.eos_token_ids = ReadEos(fields, config.vocabulary);
   RETURN_IF_ERROR(fields.status());
   return config;
 }
 
-absl::StatusOr<std::vector<int32_t>> ParseGenerationEos(absl::string_view json) {
+absl::StatusOr<std::vector<int32_t>> ParseGenerationEos(absl::string_view json,
+                                                        int64_t vocabulary) {
   ASSIGN_OR_RETURN(const Json document, ParseJsonObject(json));
   JsonFields fields(document);
-  std::vector<int32_t> ids = ReadEos(fields);
+  std::vector<int32_t> ids = ReadEos(fields, vocabulary);
   RETURN_IF_ERROR(fields.status());
   return ids;
 }

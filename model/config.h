@@ -66,7 +66,8 @@ struct ModelConfig {
   bool tied_head = false;
   std::vector<std::string> labels;      // kSequenceClassification alone: the classes' names
   std::optional<int32_t> pad_token_id;  // which a classifier does not look at
-  std::vector<int32_t> eos_token_ids;  // generation_config.json's, else config.json's; may be empty
+  std::vector<int32_t> eos_token_ids;   // of the vocabulary; generation_config.json's, else
+                                        // config.json's; may be empty
 
   int64_t query_dim() const { return qk_nope_dim + qk_rope_dim; }
   int64_t latent_width() const { return kv_lora_rank + qk_rope_dim; }
@@ -89,8 +90,9 @@ inline constexpr int64_t kFp8Block = 128;
 //         is one (the published code renormalises and does not scale, transformers ignores it).
 absl::StatusOr<ModelConfig> ParseModelConfig(absl::string_view json);
 
-// The eos ids of generation_config.json's text, if it has any. Errors as above.
-absl::StatusOr<std::vector<int32_t>> ParseGenerationEos(absl::string_view json);
+// The eos ids of generation_config.json's text, if it has any: ids below `vocabulary`. Errors as
+// above.
+absl::StatusOr<std::vector<int32_t>> ParseGenerationEos(absl::string_view json, int64_t vocabulary);
 
 // (qk_nope_dim + qk_rope_dim)^-1/2 * m^2, m = 0.1 * mscale_all_dim * ln(factor) + 1 under YaRN with
 // factor > 1 and mscale_all_dim; m = 1 otherwise. (YaRN paper, section 3.4.)

@@ -176,9 +176,11 @@ TEST(ModelConfig, ReadsEosAsAnIdOrAList) {
   EXPECT_THAT(Parsed(json).eos_token_ids, ElementsAre(7));
   json["eos_token_id"] = {7, 9};
   EXPECT_THAT(Parsed(json).eos_token_ids, ElementsAre(7, 9));
-  EXPECT_THAT(*ParseGenerationEos(R"({"eos_token_id": [3, 4], "top_p": 0.95})"), ElementsAre(3, 4));
-  EXPECT_TRUE(ParseGenerationEos(R"({"eos_token_id": null})")->empty());
-  EXPECT_FALSE(ParseGenerationEos(R"({"eos_token_id": "</s>"})").ok());
+  EXPECT_THAT(*ParseGenerationEos(R"({"eos_token_id": [3, 4], "top_p": 0.95})", 5),
+              ElementsAre(3, 4));
+  EXPECT_TRUE(ParseGenerationEos(R"({"eos_token_id": null})", 5)->empty());
+  EXPECT_FALSE(ParseGenerationEos(R"({"eos_token_id": "</s>"})", 5).ok());
+  EXPECT_FALSE(ParseGenerationEos(R"({"eos_token_id": [3, 5]})", 5).ok()) << "no such token";
 }
 
 TEST(ModelConfig, DemandsEveryFieldThatHasNoOneMeaningWhenAbsent) {

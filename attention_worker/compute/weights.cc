@@ -1,9 +1,11 @@
 #include "attention_worker/compute/weights.h"
 
+#include <cmath>
 #include <cstring>
 #include <string>
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "common/status.h"
 #include "model/tensor_names.h"
 
@@ -38,6 +40,11 @@ class Loader {
 
   absl::StatusOr<const float*> Vector(const std::string& name) {
     ASSIGN_OR_RETURN(std::vector<float> values, checkpoint_.ReadF32(name));
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (std::isfinite(values[i])) continue;
+      return absl::DataLossError(absl::StrCat("tensor ", name, ": found ", values[i], " at ", i,
+                                              ", expected finite numbers"));
+    }
     ASSIGN_OR_RETURN(std::byte * target, NewMemory(values.size() * sizeof(float)));
     std::memcpy(target, values.data(), values.size() * sizeof(float));
     return reinterpret_cast<const float*>(target);

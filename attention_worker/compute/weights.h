@@ -53,8 +53,10 @@ struct AttentionWeights {
 uint64_t AttentionMatrixBytes(const Checkpoint& checkpoint);
 
 // Reads and packs; the peak is the packed size and a little. `progress` counts bytes packed. Any
-// thread.
-// Errors  those of Checkpoint; CANCELLED; RESOURCE_EXHAUSTED: no memory.
+// thread. Vectors (norms, biases, the gate's bias that only chooses) must be finite: no later
+// result would show a bias that is not. Matrices are Forward's self-test to judge.
+// Errors  those of Checkpoint; DATA_LOSS also: a vector's value is not finite; CANCELLED;
+//         RESOURCE_EXHAUSTED: no memory.
 absl::StatusOr<AttentionWeights> LoadAttentionWeights(const Checkpoint& checkpoint, bool widen,
                                                       Device& device,
                                                       std::atomic<uint64_t>* progress,

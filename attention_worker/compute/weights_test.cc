@@ -159,6 +159,27 @@ TEST_F(WeightsTest, AreF32WhenWidened) {
   ExpectSplit(wide->layers[1], 1);
 }
 
+TEST_F(WeightsTest, HaveVectorsThatAreFiniteOrAreRefusedByName) {
+  ModelConfig config = SmallModelConfig();
+  config.gate_method = GateMethod::kNoAux;
+  config.attention_bias = true;
+  const std::string numbers[] = {"\xc0\x7f", "\x80\xff"};  // bf16 NaN and -inf
+  for (const std::string& name : {names::GateBias(2), names::QueryABias(0), names::KvABias(1),
+                                  names::OutputBias(2), names::KvANorm(1), names::FinalNorm()}) {
+    for (const std::string& number : numbers) {
+      const CheckpointFolder folder({}, config);
+      Open(folder);
+      ASSERT_TRUE(Load().ok());
+      folder.Overwrite("model.safetensors", checkpoint_->tensor(name).offset + 2, number);
+      Open(folder);
+      const absl::Status status = Load().status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+      EXPECT_THAT(std::string(status.message()), HasSubstr("tensor " + name + ": found "));
+      EXPECT_THAT(std::string(status.message()), HasSubstr(" at 1, expected finite numbers"));
+    }
+  }
+}
+
 TEST_F(WeightsTest, AreNotTheRoutedExperts) {
   const CheckpointFolder folder;
   Open(folder);

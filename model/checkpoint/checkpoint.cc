@@ -78,16 +78,23 @@ void AddText(Hasher128& hasher, absl::string_view text) {
 Checkpoint::Checkpoint() = default;
 Checkpoint::~Checkpoint() = default;
 
+absl::StatusOr<ModelConfig> Checkpoint::ReadConfig(absl::string_view folder) {
+  Checkpoint checkpoint;
+  checkpoint.folder_ = std::string(folder);
+  RETURN_IF_ERROR(checkpoint.TakeConfig());
+  return std::move(checkpoint.config_);
+}
+
 absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(absl::string_view folder) {
-  if (folder.empty()) return absl::InvalidArgumentError("found no folder of a checkpoint");
   std::unique_ptr<Checkpoint> checkpoint(new Checkpoint);
   checkpoint->folder_ = std::string(folder);
-  RETURN_IF_ERROR(checkpoint->ReadConfig());
+  RETURN_IF_ERROR(checkpoint->TakeConfig());
   RETURN_IF_ERROR(checkpoint->OpenFiles());
   return checkpoint;
 }
 
-absl::Status Checkpoint::ReadConfig() {
+absl::Status Checkpoint::TakeConfig() {
+  if (folder_.empty()) return absl::InvalidArgumentError("found no folder of a checkpoint");
   ASSIGN_OR_RETURN(config_text_, ReadTextFile(folder_, kConfigFile, kConfigBytesMax));
   absl::StatusOr<ModelConfig> config = ParseModelConfig(config_text_);
   if (!config.ok()) return Annotate(config.status(), kConfigFile);
@@ -96,7 +103,7 @@ absl::Status Checkpoint::ReadConfig() {
   auto generation = ReadTextFile(folder_, kGenerationFile, kConfigBytesMax);
   if (absl::IsNotFound(generation.status())) return absl::OkStatus();
   if (!generation.ok()) return generation.status();
-  auto eos = ParseGenerationEos(*generation);
+  auto eos = ParseGenerationEos(*generation, config_.vocabulary);
   if (!eos.ok()) return Annotate(eos.status(), kGenerationFile);
   if (!eos->empty()) config_.eos_token_ids = *std::move(eos);
   return absl::OkStatus();
@@ -138,6 +145,12 @@ absl::Status Checkpoint::TakeTensors(Inventory& inventory) {
     specs = LayerTensors(config_, layer);
   }
   return inventory.CheckRest(config_);
+}
+
+std::vector<Checkpoint::File> Checkpoint::files() const {
+  std::vector<File> files;
+  for (const auto& file : files_) files.push_back({file->name(), file->bytes()});
+  return files;
 }
 
 const TensorInfo& Checkpoint::tensor(absl::string_view name) const {

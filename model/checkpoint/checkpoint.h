@@ -59,12 +59,25 @@ class Checkpoint {
   // Errors  NOT_FOUND: a file is missing; INVALID_ARGUMENT: file, tensor or field, expected, found;
   //         DATA_LOSS: a header cannot be read; else what errno says.
   static absl::StatusOr<std::unique_ptr<Checkpoint>> Open(absl::string_view folder);
+
+  // What the folder says of its model, whether or not it has weights: config.json, with the eos ids
+  // as above.
+  // Errors  as of Open.
+  static absl::StatusOr<ModelConfig> ReadConfig(absl::string_view folder);
+
   ~Checkpoint();
   Checkpoint(const Checkpoint&) = delete;
   Checkpoint& operator=(const Checkpoint&) = delete;
 
   const ModelConfig& config() const { return config_; }
   const std::string& folder() const { return folder_; }
+
+  // The files that hold the weights, and their sizes when they were opened.
+  struct File {
+    std::string name;
+    uint64_t bytes = 0;
+  };
+  std::vector<File> files() const;
 
   // A tensor of RequiredTensors; CHECKs that it is one (Open has checked that it is there).
   const TensorInfo& tensor(absl::string_view name) const;
@@ -93,7 +106,7 @@ class Checkpoint {
  private:
   Checkpoint();
 
-  absl::Status ReadConfig();
+  absl::Status TakeConfig();
   absl::Status OpenFiles();
   absl::Status TakeTensors(Inventory& inventory);
   absl::Status ReadFp8Rows(const TensorInfo& info, int64_t first, int64_t count, float* out) const;

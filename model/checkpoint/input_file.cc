@@ -17,6 +17,17 @@ namespace {
 // pread takes at most about 2^31 bytes at once; a round number below that.
 constexpr uint64_t kReadBytesMax = uint64_t{1} << 30;
 
+// A file that may be absent must not be taken for absent where a link to it is broken.
+absl::Status OpenError(int error, const std::string& path) {
+  struct stat information = {};
+  if ((error == ENOENT || error == ELOOP) && lstat(path.c_str(), &information) == 0 &&
+      S_ISLNK(information.st_mode)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": found a link that leads nowhere, expected a regular file"));
+  }
+  return absl::ErrnoToStatus(error, path);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<InputFile>> InputFile::Open(const std::string& folder,
@@ -26,7 +37,7 @@ absl::StatusOr<std::unique_ptr<InputFile>> InputFile::Open(const std::string& fo
   do {  // O_NONBLOCK: a pipe of that name must not hold us up
     descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   } while (descriptor < 0 && errno == EINTR);
-  if (descriptor < 0) return absl::ErrnoToStatus(errno, path);
+  if (descriptor < 0) return OpenError(errno, path);
 
   struct stat information = {};
   if (fstat(descriptor, &information) != 0 || !S_ISREG(information.st_mode)) {

@@ -15,7 +15,8 @@ namespace expertmesh {
 class InputFile {
  public:
   // Opens `folder`/`name`, following links (download caches are made of them).
-  // Errors  NOT_FOUND: there is no such file; INVALID_ARGUMENT: it is a folder, a pipe or a device;
+  // Errors  NOT_FOUND: there is no such file; INVALID_ARGUMENT: it is a folder, a pipe or a device,
+  //         or a link that leads nowhere;
   //         or what errno says.
   static absl::StatusOr<std::unique_ptr<InputFile>> Open(const std::string& folder,
                                                          const std::string& name);

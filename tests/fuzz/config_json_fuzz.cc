@@ -60,7 +60,7 @@ void CheckRecommended(const GenerationConfig& config) {
 void ParseHostile(absl::string_view json) {
   const absl::StatusOr<ModelConfig> model = ParseModelConfig(json);
   const absl::StatusOr<GenerationConfig> generation = ParseGenerationConfig(json);
-  const absl::StatusOr<std::vector<int32_t>> eos = ParseGenerationEos(json);
+  const absl::StatusOr<std::vector<int32_t>> eos = ParseGenerationEos(json, 102400);
   for (const absl::Status& status : {model.status(), generation.status(), eos.status()}) {
     CHECK(status.ok() || absl::IsInvalidArgument(status), "a file is refused as one");
   }

@@ -55,6 +55,12 @@ absl::StatusOr<std::unique_ptr<Forward>> Forward::Create(const Checkpoint* check
                                                          ForwardOptions options,
                                                          const Kernels* kernels, Device* device,
                                                          Notifier* done) {
+  const int64_t experts = checkpoint->config().routed_experts;
+  if (checkpoint->config().moe_layers() > 0 && experts > GateArgs::kExpertsMax) {
+    return absl::InvalidArgumentError(absl::StrCat("config.json: field n_routed_experts: found ",
+                                                   experts, ", expected at most ",
+                                                   GateArgs::kExpertsMax, ", as gates take"));
+  }
   auto forward = std::unique_ptr<Forward>(new Forward(checkpoint, options, kernels, device, done));
   RETURN_IF_ERROR(forward->Allocate());
   return forward;

@@ -28,7 +28,8 @@ inline constexpr int32_t kLatentBlockRows = 64;
 class Forward final : public LayerCompute {
  public:
   // All pointers outlive it; `done` gets the tokens of Load and Notify.
-  // Errors  RESOURCE_EXHAUSTED: no memory for the cache or the activations.
+  // Errors  RESOURCE_EXHAUSTED: no memory for the cache or the activations; INVALID_ARGUMENT: the
+  //         model has more experts than a gate takes (GateArgs::kExpertsMax).
   static absl::StatusOr<std::unique_ptr<Forward>> Create(const Checkpoint* checkpoint,
                                                          ForwardOptions options,
                                                          const Kernels* kernels, Device* device,

@@ -130,8 +130,8 @@ TEST(ForwardLoad, FindsWeightsThatAreNotNumbersByTheirLayer) {
       {names::KvB(1), "layer 1"},
       {names::Gate(1), "layer 1"},
       {names::Shared(2, names::Ffn::kDown), "layer 2"},
-      {names::PostAttentionNorm(2), "layer 2"},
-      {names::FinalNorm(), "the head"},
+      {names::PostAttentionNorm(2), "tensor model.layers.2.post_attention_layernorm.weight"},
+      {names::FinalNorm(), "tensor model.norm.weight: found nan at 47, expected finite numbers"},
       {names::Head(), "the head"},
   };
   for (const auto& [tensor, text] : cases) {
@@ -193,6 +193,28 @@ class SmallDevice final : public Device {
   CpuDevice cpu_{{}};
   size_t bytes_;
 };
+
+TEST(ForwardLoad, RefusesMoreExpertsThanAGateTakes) {
+  ModelConfig config = SmallModelConfig();
+  config.gate_method = GateMethod::kGreedy;
+  config.groups = config.groups_kept = 1;
+  config.hidden = config.expert_intermediate = 4;
+  for (bool fits : {true, false}) {
+    config.routed_experts = GateArgs::kExpertsMax + (fits ? 0 : 1);
+    const CheckpointFolder folder({}, config);
+    const auto checkpoint = Checkpoint::Open(folder.path()).value();
+    CpuDevice device({});
+    const auto kernels = OpenClass(kCpuF32, device).value();
+    Done done;
+    const absl::Status status =
+        Forward::Create(checkpoint.get(), {}, kernels.get(), &device, &done).status();
+    EXPECT_EQ(status.ok(), fits) << status;
+    if (fits) continue;
+    EXPECT_THAT(
+        std::string(status.message()),
+        HasSubstr("config.json: field n_routed_experts: found 1025, expected at most 1024"));
+  }
+}
 
 TEST(ForwardLoad, SaysWhichFlagAsksForTooMuchMemory) {
   const CheckpointFolder folder;
