@@ -28,6 +28,7 @@ std::unique_ptr<CliCommand> MakeInspectCommand();
 std::unique_ptr<CliCommand> MakeServeCommand();
 std::unique_ptr<CliCommand> MakeTopologyCommand();
 std::unique_ptr<CliCommand> MakeLoadCommand();
+std::unique_ptr<CliCommand> MakeEvaluateCommand();
 std::unique_ptr<CliCommand> MakeVersionCommand();
 
 }  // namespace expertmesh

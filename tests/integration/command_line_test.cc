@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <cmath>
 #include <cstring>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "absl/strings/str_join.h"
 #include "tests/integration/process_cluster.h"
 #include "tests/integration/program.h"
 
@@ -130,6 +133,56 @@ TEST(TokenizeCommand, PrintsTheIdsThatAPromptWouldHave) {
       {"tokenize", "--model", kModel, "--text-file", file, "--no-special-tokens", "--json"});
   EXPECT_EQ(json::parse(plain.out)["token_ids"].size(), ids.size() - 1);
   EXPECT_EQ(RunProgram({"tokenize", "--model", kModel, "--text", "a\xFF"}).code, 1);
+}
+
+// By windows that overlap, against the prompt logprobs of each.
+TEST(EvaluateCommand, CountsEachTokenOnceAsItsPromptLogprobSays) {
+  const std::string text = "Once upon a time there was a king who had three sons and no money.";
+  const std::string file = testing::TempDir() + "/evaluate.txt";
+  std::ofstream(file) << text;
+  const json whole = json::parse(
+      RunProgram({"evaluate", "--model", kModel, "--text", file, "--json"}).out, nullptr, false);
+  const auto ids =
+      json::parse(
+          RunProgram({"tokenize", "--model", kModel, "--text", text, "--json"}).out)["token_ids"]
+          .get<std::vector<int32_t>>();  // with the first one
+  const auto nats_of = [&](size_t begin, size_t first, size_t end) {
+    std::vector<int32_t> prompt = {ids[0]};
+    prompt.insert(prompt.end(), ids.begin() + 1 + begin, ids.begin() + 1 + end);
+    const json answer = json::parse(
+        RunProgram({"generate", "--model", kModel, "--token-ids", absl::StrJoin(prompt, ","),
+                    "--max-tokens", "1", "--prompt-logprobs", "--json"})
+            .out);
+    double nats = 0;
+    for (size_t i = 1 + first - begin; i < prompt.size(); ++i) {
+      nats -= answer["prompt_logprobs"][i].get<double>();
+    }
+    return nats;
+  };
+  const size_t tokens = ids.size() - 1;
+  ASSERT_GT(tokens, 20u);
+  EXPECT_EQ(whole["bytes"], text.size());
+  EXPECT_EQ(whole["tokens"], tokens);
+  EXPECT_NEAR(whole["bits_per_byte"], nats_of(0, 0, tokens) / std::log(2) / text.size(), 1e-9);
+
+  const json cut = json::parse(RunProgram({"evaluate", "--model", kModel, "--text", file,
+                                           "--context", "12", "--overlap", "4", "--json"})
+                                   .out,
+                               nullptr, false);
+  double nats = nats_of(0, 0, 11);
+  for (size_t first = 11; first < tokens; first += 7) {
+    nats += nats_of(first - 4, first, std::min(tokens, first + 7));
+  }
+  EXPECT_EQ(cut["tokens"], tokens);
+  EXPECT_NEAR(cut["bits_per_byte"], nats / std::log(2) / text.size(), 1e-9);
+
+  const Outcome people = RunProgram({"evaluate", "--model", kModel, "--text", file});
+  EXPECT_THAT(people.out, HasSubstr(" bits per byte; perplexity "));
+  const Outcome refused = RunProgram(
+      {"evaluate", "--model", kModel, "--text", file, "--context", "9", "--overlap", "8"});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("--overlap is 8 and --context 9"));
+  EXPECT_EQ(RunProgram({"evaluate", "--model", kModel}).code, 2);
 }
 
 TEST(RenderCommand, PrintsWhatTheTemplateMakes) {
