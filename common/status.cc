@@ -9,6 +9,14 @@ namespace {
 
 constexpr absl::string_view kRetryPayload = "expertmesh/retry-after-ms";
 
+// Code and payloads of `status`, with another message.
+absl::Status WithMessage(const absl::Status& status, absl::string_view message) {
+  absl::Status made(status.code(), message);
+  status.ForEachPayload(
+      [&](absl::string_view url, const absl::Cord& payload) { made.SetPayload(url, payload); });
+  return made;
+}
+
 }  // namespace
 
 absl::Status TryAgainLater(absl::string_view why) {
@@ -31,11 +39,9 @@ std::optional<std::chrono::milliseconds> RetryAfter(const absl::Status& status) 
 
 absl::Status Annotate(const absl::Status& status, absl::string_view context) {
   if (status.ok()) return status;
-  absl::Status annotated(status.code(), absl::StrCat(context, ": ", status.message()));
-  status.ForEachPayload([&](absl::string_view url, const absl::Cord& payload) {
-    annotated.SetPayload(url, payload);
-  });
-  return annotated;
+  return WithMessage(status, absl::StrCat(context, ": ", status.message()));
 }
+
+absl::Status Unshared(const absl::Status& status) { return WithMessage(status, status.message()); }
 
 }  // namespace expertmesh

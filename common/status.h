@@ -38,4 +38,9 @@ std::optional<std::chrono::milliseconds> RetryAfter(const absl::Status& status);
 // The status with `context` and ": " before its message; the code and the hint stay.
 absl::Status Annotate(const absl::Status& status, absl::string_view context);
 
+// A copy that shares nothing with the status, for another thread to have. (Copies share, and are
+// counted atomically; but ThreadSanitizer does not see that, since the library is not
+// instrumented.)
+absl::Status Unshared(const absl::Status& status);
+
 }  // namespace expertmesh

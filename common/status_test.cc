@@ -43,6 +43,14 @@ TEST(RetryAfter, TravelsWithAStatusAndIsAbsentFromOthers) {
   EXPECT_EQ(RetryAfter(longer), std::chrono::milliseconds(9000)) << "the newest hint holds";
 }
 
+TEST(Unshared, SaysTheSame) {
+  const absl::Status status =
+      WithRetryAfter(absl::UnavailableError("gone"), std::chrono::milliseconds(250));
+  EXPECT_EQ(Unshared(status), status);
+  EXPECT_EQ(RetryAfter(Unshared(status)), std::chrono::milliseconds(250));
+  EXPECT_EQ(Unshared(absl::OkStatus()), absl::OkStatus());
+}
+
 TEST(Annotate, PutsTheContextFirstAndKeepsCodeAndHint) {
   const absl::Status status = Annotate(
       WithRetryAfter(absl::UnavailableError("gone"), std::chrono::milliseconds(20)), "worker e0");

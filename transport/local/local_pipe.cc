@@ -57,8 +57,8 @@ absl::Status LocalPipe::Unusable(int side) const {
   const End& end = ends_[side];
   const std::string& peer = ends_[1 - side].who;
   if (closed_) {
-    return absl::UnavailableError(absl::StrCat("channel to ", peer.empty() ? "nobody" : peer,
-                                               " is closed: ", end.why.message()));
+    return absl::UnavailableError(
+        absl::StrCat("channel to ", peer.empty() ? "nobody" : peer, " is closed: ", end.why));
   }
   if (!end.open) return absl::UnavailableError("channel is not open yet");
   return absl::OkStatus();
@@ -117,11 +117,12 @@ void LocalPipe::Taken(int side) {
 void LocalPipe::Close(int side, const absl::Status& why, const absl::Status& why_for_peer) {
   MutexLock lock(mutex_);
   if (std::exchange(closed_, true)) return;
-  ends_[side].why = why;
-  ends_[1 - side].why = why_for_peer;
-  for (End& end : ends_) {
+  for (int of : {side, 1 - side}) {
+    const absl::Status& own = of == side ? why : why_for_peer;
+    End& end = ends_[of];
+    end.why = std::string(own.message());
     if (end.core == nullptr) continue;
-    end.core->Post(LocalCore::Closed{end.id, end.why});
+    end.core->Post(LocalCore::Closed{end.id, Unshared(own)});
     end.core = nullptr;
   }
 }

@@ -51,7 +51,7 @@ class LocalPipe : public std::enable_shared_from_this<LocalPipe> {
     std::string who;
     bool open = false;
     size_t in_flight = 0;  // sent from here, not taken there
-    absl::Status why;      // once closed
+    std::string why;       // once closed
   };
 
   absl::Status Reserve(int side) ABSL_LOCKS_EXCLUDED(mutex_);
