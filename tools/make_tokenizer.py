@@ -13,6 +13,7 @@ tools/tokenizer_texts.py. Needs the packages of tools/oracle_requirements.txt.
 import argparse
 import json
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path
 
 import tokenizers
@@ -89,8 +90,9 @@ V3_ADDED = [*(token(f"<｜place▁holder▁no▁{i}｜>", special=False, normali
               for what in ("calls▁begin", "calls▁end", "call▁begin", "call▁end", "sep"))]
 
 
-def train(splits: list[dict], head: list[dict], size: int) -> dict:
-    """tokenizer.json of `size` tokens in the model's own vocabulary, those of `head` first."""
+def train(splits: list[dict], head: list[dict], size: int,
+          texts: Iterable[str]) -> tuple[dict[str, int], list[str]]:
+    """Vocabulary of `size` tokens, those of `head` first, and merges."""
     bpe = Tokenizer(models.BPE())
     steps = []
     for step in splits:
@@ -102,7 +104,7 @@ def train(splits: list[dict], head: list[dict], size: int) -> dict:
     trainer = trainers.BpeTrainer(
         vocab_size=size, show_progress=False, special_tokens=[t["content"] for t in head],
         initial_alphabet=[c for b, c in byte_symbols.items() if b not in NEVER_IN_UTF8])
-    bpe.train_from_iterator(training_texts(), trainer)
+    bpe.train_from_iterator(texts, trainer)
     model = json.loads(bpe.to_str())["model"]
     return model["vocab"], [" ".join(pair) for pair in model["merges"]]
 
@@ -114,8 +116,10 @@ def byte_alphabet() -> dict[int, str]:
     return {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
 
 
-def make(splits: list[dict], head: list[dict], tail: list[dict], size: int) -> dict:
-    vocab, merges = train(splits, head, size)
+def make(splits: list[dict], head: list[dict], tail: list[dict], size: int,
+         texts: Iterable[str]) -> dict:
+    """tokenizer.json: `head`, what is learnt from `texts`, to `size` tokens; then `tail`."""
+    vocab, merges = train(splits, head, size, texts)
     added = [{"id": vocab[t["content"]]} | t for t in head]
     added += [{"id": len(vocab) + i} | t for i, t in enumerate(tail)]
     return {
@@ -154,8 +158,9 @@ def write(folder: Path, tokenizer: dict, tokenizer_config: dict) -> Tokenizer:
 
 
 def write_goldens(out: Path) -> None:
-    v2 = write(out / "v2", make(V2_SPLITS, [], V2_ADDED, 2000), config(16384))
-    v3 = write(out / "v3", make(V3_SPLITS, V3_HEAD, V3_ADDED, 2000), config(131072))
+    texts = training_texts()
+    v2 = write(out / "v2", make(V2_SPLITS, [], V2_ADDED, 2000, texts), config(16384))
+    v3 = write(out / "v3", make(V3_SPLITS, V3_HEAD, V3_ADDED, 2000, texts), config(131072))
     added = [t["content"] for t in V2_ADDED + V3_HEAD + V3_ADDED]
     boundaries = [code for text in (V2_LETTERS, V2_PUNCTUATION, V2_CJK, V3_CJK)
                   for pair in ranges(text) for code in pair]
@@ -175,12 +180,11 @@ def write_goldens(out: Path) -> None:
 def write_for_model(folder: Path) -> None:
     """In V2's style, with bos and eos where the checkpoint's config.json has them."""
     c = json.loads((folder / "config.json").read_text())
-    head = [token(BOS, special=True, normalized=True), token(EOS, special=True, normalized=True)]
     if (c["bos_token_id"], c["eos_token_id"]) != (0, 1):
         raise SystemExit(f"{folder}/config.json: expected bos_token_id 0 and eos_token_id 1")
     tail = V2_ADDED[2:]
-    write(folder, make(V2_SPLITS, head, tail, c["vocab_size"] - len(tail) - 8),
-          config(c["max_position_embeddings"]))
+    write(folder, make(V2_SPLITS, V2_ADDED[:2], tail, c["vocab_size"] - len(tail) - 8,
+                       training_texts()), config(c["max_position_embeddings"]))
 
 
 def additions() -> list[list]:
