@@ -131,7 +131,8 @@ bool Batch::Awaits(const Sequence& next, int32_t found) const {
   for (const SequencePtr& other : running_) {
     if (other->kept || other->spoiled) continue;
     if (other->request.cache_salt != next.request.cache_salt) continue;
-    const size_t most = std::min(AllButLast(next).size(), other->request.prompt.size());
+    const size_t most =
+        std::min({AllButLast(next).size(), other->request.prompt.size(), other->tokens.size()});
     const auto differ =
         std::mismatch(next.tokens.begin(), next.tokens.begin() + most, other->tokens.begin());
     const int64_t saved = differ.first - next.tokens.begin() - found;
@@ -210,6 +211,7 @@ void Batch::PreemptOne() {
   sequence->kept = false;
   most_preemptions_ = std::max(most_preemptions_, ++sequence->preemptions);
   ++preemptions_;
+  changed_ = true;
   InsertByOrder(waiting_, std::move(sequence));
 }
 

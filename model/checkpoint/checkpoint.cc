@@ -259,15 +259,20 @@ absl::StatusOr<ModelFingerprint> Checkpoint::Fingerprint() const {
     for (int64_t size : info.shape) AddNumber(hasher, static_cast<uint64_t>(size));
     AddText(hasher, files_[info.file]->name());
     AddNumber(hasher, info.offset);
+    if (info.scale == nullptr) continue;
+    AddText(hasher, files_[info.scale->file]->name());
+    AddNumber(hasher, info.scale->offset);
   }
   const std::vector<std::string> sampled = SampledTensors();
-  const uint64_t bytes_each = std::min(kSampleBytesMax, kFingerprintBytes / sampled.size());
+  // Of each tensor, and of its scales.
+  const uint64_t bytes_each = std::min(kSampleBytesMax, kFingerprintBytes / sampled.size() / 2);
   for (const std::string& name : sampled) {
-    const TensorInfo& info = tensor(name);
-    std::string sample(std::min(info.bytes, bytes_each), '\0');
-    absl::Status status = files_[info.file]->ReadAt(info.offset, sample.size(), sample.data());
-    if (!status.ok()) return Annotate(status, absl::StrCat("tensor ", name));
-    AddText(hasher, sample);
+    for (const TensorInfo* info = &tensor(name); info != nullptr; info = info->scale.get()) {
+      std::string sample(std::min(info->bytes, bytes_each), '\0');
+      absl::Status status = files_[info->file]->ReadAt(info->offset, sample.size(), sample.data());
+      if (!status.ok()) return Annotate(status, absl::StrCat("tensor ", name));
+      AddText(hasher, sample);
+    }
   }
   return hasher.Finish();
 }

@@ -210,10 +210,10 @@ TEST(Checkpoint, ReadsExpertsOutOfOneTensor) {
 
 TEST(Checkpoint, WidensFp8WithTheScaleOfItsBlock) {
   ModelConfig config = SmallModelConfig();
-  config.dense_intermediate = 300;
-  config.hidden = 150;
+  config.dense_intermediate = 150;
+  config.hidden = 300;
   CheckpointFolder folder({}, config);
-  const std::string name = names::Dense(0, names::Ffn::kUp);
+  const std::string name = names::Dense(0, names::Ffn::kDown);
   broken::Quantise(folder, name, 300, 150);
   EXPECT_THAT(std::string(Checkpoint::Open(folder.path()).status().message()),
               HasSubstr("found dtype F8_E4M3, expected BF16, F16 or F32"));
@@ -232,6 +232,15 @@ TEST(Checkpoint, WidensFp8WithTheScaleOfItsBlock) {
       ASSERT_EQ(values[i], F8E4m3ToF32(bits) * scale) << row << " " << column;
     }
   }
+  // Another scale is another model.
+  const ModelFingerprint fingerprint = FingerprintOf(folder.path());
+  const TensorInfo& scale = *checkpoint->tensor(name).scale;
+  const std::string bytes = folder.Read("model.safetensors").substr(scale.offset, 4);
+  folder.Overwrite("model.safetensors", scale.offset, std::string("\x00\x00\x80\x3f", 4));
+  EXPECT_NE(FingerprintOf(folder.path()), fingerprint);
+  folder.Overwrite("model.safetensors", scale.offset, bytes);
+  EXPECT_EQ(FingerprintOf(folder.path()), fingerprint);
+
   // In pieces, which begin and end within blocks.
   std::vector<std::byte> scratch;
   int64_t rows = 0;
@@ -244,7 +253,7 @@ TEST(Checkpoint, WidensFp8WithTheScaleOfItsBlock) {
   EXPECT_EQ(rows, 300);
   folder.DropTensor("model.safetensors", name + "_scale_inv");
   EXPECT_THAT(std::string(Checkpoint::Open(folder.path()).status().message()),
-              HasSubstr("up_proj.weight_scale_inv: found nothing, expected shape [3, 2]"));
+              HasSubstr("down_proj.weight_scale_inv: found nothing, expected shape [3, 2]"));
 }
 
 TEST(Checkpoint, FollowsLinksAsDownloadCachesHaveThem) {

@@ -32,21 +32,27 @@ int64_t LevelOf(int32_t priority, Time since, Time now) {
 
 int32_t ChooseNext(absl::Span<const Waiting> waiting, Time now, std::vector<int32_t>& heads) {
   int32_t preempted = -1;
-  heads.clear();
+  heads.clear();  // of each caller two: whom it sends, and by whose level
   for (int32_t i = 0; i < static_cast<int32_t>(waiting.size()); ++i) {
     const Waiting& w = waiting[i];
     if (w.preempted && (preempted < 0 || w.order < waiting[preempted].order)) preempted = i;
-    if (heads.size() <= static_cast<size_t>(w.caller)) heads.resize(w.caller + 1, -1);
-    int32_t& head = heads[w.caller];
-    if (head < 0 || GoesBeforeOwn(w, waiting[head], now)) head = i;
+    const size_t place = 2 * static_cast<size_t>(w.caller);
+    if (heads.size() <= place) heads.resize(place + 2, -1);
+    int32_t& sent = heads[place];
+    int32_t& level = heads[place + 1];
+    if (sent < 0 || GoesBeforeOwn(w, waiting[sent], now)) sent = i;
+    if (level < 0 || GoesBeforeOther(w, waiting[level], now)) level = i;
   }
   if (preempted >= 0) return preempted;
-  int32_t next = -1;
-  for (int32_t head : heads) {
-    if (head < 0) continue;
-    if (next < 0 || GoesBeforeOther(waiting[head], waiting[next], now)) next = head;
+  size_t next = heads.size();
+  for (size_t place = 0; place < heads.size(); place += 2) {
+    if (heads[place] < 0) continue;
+    if (next == heads.size() ||
+        GoesBeforeOther(waiting[heads[place + 1]], waiting[heads[next + 1]], now)) {
+      next = place;
+    }
   }
-  return next;
+  return next == heads.size() ? -1 : heads[next];
 }
 
 // Callers of one priority take turns: of another's requests no more go ahead than of one's own,

@@ -26,11 +26,11 @@ struct Waiting {
   int64_t caller_got = 0;  // rows so far
 };
 
-// Which of them is next; -1: there are none. Preempted ones first, in order of arrival. Then each
-// caller sends its own first one: the higher level, of one level the older. Of those, too, the one
-// of the higher level is next, but a caller does not age while it has what runs: a hundred requests
-// that wait for one another are not urgent. In one level the caller that got less.
-// `heads` is scratch.
+// Which of them is next; -1: there are none. Preempted ones first, in order of arrival. Then it is
+// the turn of the caller that has the highest level, in one level of the one that got less; but
+// for this a caller does not age while it has what runs: a hundred requests that wait for one
+// another are not urgent. Whom it sends is its own affair: the highest level with all its age, of
+// one level the older. `heads` is scratch.
 int32_t ChooseNext(absl::Span<const Waiting> waiting, Time now, std::vector<int32_t>& heads);
 
 // About how many will have gone before `next`, which comes now, when it is its turn.

@@ -64,6 +64,22 @@ TEST(ChooseNext, ACallerAgesWhileNothingOfItRuns) {
   EXPECT_THAT(OrderOf(waiting, At(3000)), ElementsAre(2, 1));
 }
 
+// A request of low priority that has become its caller's first does not cost the caller its turn.
+TEST(ChooseNext, WhomACallerSendsIsItsOwnAffair) {
+  const Waiting old{.priority = -50, .arrived = At(0), .order = 1, .caller_last_ran = At(60'000)};
+  Waiting mine{.arrived = At(59'000), .order = 2, .caller_last_ran = At(60'000), .caller_got = 5};
+  Waiting yours{.arrived = At(59'500),
+                .order = 3,
+                .caller = 1,
+                .caller_last_ran = At(60'000),
+                .caller_got = 9};
+  Waiting aged = old;
+  aged.caller_got = 5;
+  EXPECT_THAT(OrderOf({aged, mine, yours}, At(60'000)), ElementsAre(1, 2, 3));
+  yours.caller_got = 4;
+  EXPECT_THAT(OrderOf({aged, mine, yours}, At(60'000)), ElementsAre(3, 1, 2));
+}
+
 // A hundred requests that have waited for a minute do not keep out whoever comes now.
 TEST(ChooseNext, WhoFloodsWaitsBehindHimselfOnly) {
   std::vector<Waiting> waiting;
