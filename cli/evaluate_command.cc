@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/command.h"
+#include "cli/default_model.h"
 #include "cli/generator.h"
 #include "cli/read_text.h"
 #include "common/clock.h"
@@ -68,9 +69,7 @@ class EvaluateCommand final : public CliCommand {
 CLI::App* EvaluateCommand::Declare(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("evaluate", "How well a model foretells a text: bits per byte");
-  command->add_option("--model", where_.model, "checkpoint folder: the model and its tokenizer")
-      ->required()
-      ->check(CLI::ExistingDirectory)
+  AddModelFlag(*command, &where_.model, "checkpoint folder: the model and its tokenizer")
       ->group("Where");
   command
       ->add_option("--server", where_.server,
@@ -119,11 +118,7 @@ absl::Status EvaluateCommand::Run() {
   }
   ASSIGN_OR_RETURN(const std::vector<int32_t> ids, tokenizer->EncodeChat(text));
   if (ids.empty()) return absl::InvalidArgumentError("--text: there is no text");
-  if (where_.server.empty()) {
-    where_.max_context = static_cast<int>(context_) + 1;
-  } else {
-    where_.model.clear();
-  }
+  where_.max_context = static_cast<int>(context_) + 1;
   ASSIGN_OR_RETURN(auto generator, OpenGenerator(where_));
   const std::vector<Window> windows = WindowsOf(ids.size(), context_, overlap_);
   progress_ = progress_ || isatty(STDERR_FILENO) != 0;

@@ -29,7 +29,7 @@ struct GeneratorFlags {
   double wait = 0;
 };
 
-// --server or --model, exactly one, and what goes with each.
+// --server or --model, at most one, and what goes with each.
 void AddGeneratorFlags(CLI::App& app, GeneratorFlags* flags);
 
 // Connects, or loads.

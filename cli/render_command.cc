@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/default_model.h"
 #include "cli/read_text.h"
 #include "common/status.h"
 #include "model/chat/chat_template.h"
@@ -17,9 +18,7 @@ class RenderCommand final : public CliCommand {
  public:
   CLI::App* Declare(CLI::App& app) override {
     CLI::App* command = app.add_subcommand("render", "What the chat template makes of messages");
-    command->add_option("--model", model_, "checkpoint folder")
-        ->required()
-        ->check(CLI::ExistingDirectory);
+    AddModelFlag(*command, &model_, "checkpoint folder");
     command
         ->add_option("--messages", messages_,
                      "a JSON file: a list of {\"role\": ..., \"content\": ...}; - is standard "

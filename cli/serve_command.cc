@@ -7,6 +7,7 @@
 
 #include "attention_worker/service/options.h"
 #include "cli/command.h"
+#include "cli/default_model.h"
 #include "cli/embedded/embedded_cluster.h"
 #include "common/config_file.h"
 #include "common/log.h"
@@ -28,10 +29,7 @@ class ServeCommand final : public CliCommand {
     command->option_defaults()->always_capture_default();
     AddConfigFlags(*command);
     AddServingFlags(*command, &serving_);
-    command->add_option("--model", model_, "checkpoint folder")
-        ->required()
-        ->check(CLI::ExistingDirectory)
-        ->group("Model");
+    AddModelFlag(*command, &model_, "checkpoint folder")->group("Model");
     command->add_option("--dtype", dtype_, "weights as stored, or widened to f32")
         ->check(CLI::IsMember({"stored", "f32"}))
         ->group("Model");

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "cli/default_model.h"
 #include "cli/read_text.h"
 #include "common/status.h"
 #include "model/tokenizer/tokenizer.h"
@@ -16,9 +17,7 @@ class TokenizeCommand final : public CliCommand {
  public:
   CLI::App* Declare(CLI::App& app) override {
     CLI::App* command = app.add_subcommand("tokenize", "Text to token ids");
-    command->add_option("--model", model_, "checkpoint folder")
-        ->required()
-        ->check(CLI::ExistingDirectory);
+    AddModelFlag(*command, &model_, "checkpoint folder");
     auto* text = command->add_option_group("Text", "exactly one");
     text->add_option("--text", text_, "the text");
     text->add_option("--text-file", text_file_, "a file of text; - is standard input");

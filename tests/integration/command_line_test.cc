@@ -75,6 +75,18 @@ TEST(GenerateCommand, GivesTheSameBytesEmbeddedWidenedAndServed) {
   EXPECT_EQ(serve->Wait(kPatience), 0);
 }
 
+TEST(GenerateCommand, TakesTheDemoModelWhereNoneIsNamed) {
+  const char* const words[] = {
+      "generate", "--prompt", "Once upon a time", "--max-tokens", "6", "--seed", "1", "--json"};
+  const Outcome outcome = RunProgram({std::begin(words), std::end(words)});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(json::parse(outcome.out)["text"], "");
+  std::vector<std::string> named(std::begin(words), std::end(words));
+  named.insert(named.end(), {"--model", EXPERTMESH_SOURCE_DIR "/models/demo"});
+  EXPECT_EQ(RunProgram(named).out, outcome.out);
+  EXPECT_THAT(RunProgram({"serve", "--help"}).out, HasSubstr("models/demo"));
+}
+
 TEST(GenerateCommand, StopsAtAStopToken) {
   const json all = json::parse(RunProgram(Generate({"--model", kModel, "--ignore-eos"})).out);
   const std::string stop = std::to_string(all["token_ids"][2].get<int>());
