@@ -85,6 +85,8 @@ void FillIdentity(const AttentionWorkerOptions& options, const ModelConfig& conf
   identity.model.grid = shape.grid;
   identity.model.hidden = shape.hidden;
   identity.model.top_k = shape.top_k;
+  identity.model.groups = static_cast<int32_t>(config.groups);
+  identity.model.chosen_groups = static_cast<int32_t>(config.groups_kept);
   limits.vocabulary = static_cast<int32_t>(config.vocabulary);
   limits.max_context = options.max_context;
   limits.eos_token_ids = config.eos_token_ids;
@@ -160,6 +162,7 @@ void AttentionWorker::Start(std::unique_ptr<Transport> transport,
       std::min(impl_->options.max_sequences, impl_->options.max_step_rows);
   options.max_waiting = impl_->options.max_waiting;
   options.liveness = impl_->options.liveness;
+  options.coverage_wait = impl_->options.coverage_wait;
   impl_->node = std::make_unique<AttentionNode>(std::move(options), impl_->compute.get(),
                                                 impl_->control.get(), impl_->loop.get(),
                                                 impl_->transport.get(), impl_->loop.get());
@@ -178,6 +181,10 @@ void AttentionWorker::Start(RequestId id, GenerateRequest request, GenerationLis
 void AttentionWorker::Cancel(RequestId id) {
   Impl* impl = impl_.get();
   impl->loop->Post([impl, id](Time) { impl->node->Cancel(id); });
+}
+
+void AttentionWorker::Drain() {
+  impl_->loop->Post([impl = impl_.get()](Time now) { impl->node->Drain(now); });
 }
 
 void AttentionWorker::Stop() {

@@ -28,6 +28,7 @@ struct AttentionWorkerOptions {
   int32_t max_sequences = 64;    // running at once
   int32_t max_waiting = 1024;    // beyond the max_sequences that may run
   LivenessOptions liveness;
+  Duration coverage_wait = std::chrono::seconds(30);  // for experts that nobody holds
 };
 
 class AttentionWorker final : public AttentionPort {
@@ -40,14 +41,18 @@ class AttentionWorker final : public AttentionPort {
   Endpoint* endpoint();
 
   // Joins the fleet and loads. `address` is where front doors dial this worker. `on_exit` is called
-  // once, from the control thread, if this life is over by itself (fenced, load failed); it must
-  // not block.
+  // once, from the control thread, if this life is over by itself: fenced, a failed load, or
+  // drained (OK); it must not block.
   void Start(std::unique_ptr<Transport> transport, std::unique_ptr<ControlLink> control,
              std::string address, std::function<void(absl::Status)> on_exit);
 
   // Requests, from any thread.
   void Start(RequestId id, GenerateRequest request, GenerationListener* listener) override;
   void Cancel(RequestId id) override;
+
+  // Takes nothing new from now on; `on_exit` is called with OK when what it has is done.
+  // Idempotent.
+  void Drain();
 
   // Ends what runs with UNAVAILABLE, leaves the fleet and joins the threads. Idempotent. The
   // transport is stopped, but lives as long as this object.

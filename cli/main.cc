@@ -13,10 +13,11 @@ int Main(int argc, char** argv) {
   CLI::App app("Expertmesh: DeepSeek-V2-class models with the experts on workers of their own");
   app.require_subcommand(1);
   std::vector<std::pair<CLI::App*, std::unique_ptr<CliCommand>>> commands;
-  for (auto* make :
-       {MakeGenerateCommand, MakeChatCommand, MakeEmbedCommand, MakeClassifyCommand,
-        MakeServeCommand, MakeTopologyCommand, MakeTokenizeCommand, MakeRenderCommand,
-        MakeInspectCommand, MakeLoadCommand, MakeEvaluateCommand, MakeVersionCommand}) {
+  for (auto* make : {MakeGenerateCommand, MakeChatCommand, MakeEmbedCommand, MakeClassifyCommand,
+                     MakeServeCommand, MakeTopologyCommand, MakePlanCommand, MakeRebalanceCommand,
+                     MakeDrainCommand, MakeCordonCommand, MakePinCommand, MakeThawCommand,
+                     MakeScaleCommand, MakeTokenizeCommand, MakeRenderCommand, MakeInspectCommand,
+                     MakeLoadCommand, MakeEvaluateCommand, MakeVersionCommand}) {
     std::unique_ptr<CliCommand> command = make();
     CLI::App* declared = command->Declare(app);
     commands.emplace_back(declared, std::move(command));

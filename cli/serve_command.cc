@@ -62,9 +62,14 @@ class ServeCommand final : public CliCommand {
     options_.attention.widen = options_.expert.widen = dtype_ == "f32";
     ASSIGN_OR_RETURN(options_.text, OpenTextModel(model_, serving_.model_name));
     ASSIGN_OR_RETURN(auto cluster, EmbeddedCluster::Start(options_));
-    ASSIGN_OR_RETURN(auto server, CoordinatorServer::Start(&cluster->coordinator(), options_.text,
-                                                           ServerOptions(serving_),
-                                                           CoordinatorServer::Workers::kAreHere));
+    const auto scale = [&cluster](int workers) -> absl::StatusOr<Scaled> {
+      ASSIGN_OR_RETURN(auto scaled, cluster->ScaleExperts(workers));
+      return Scaled{std::move(scaled.started), std::move(scaled.drained)};
+    };
+    ASSIGN_OR_RETURN(
+        auto server,
+        CoordinatorServer::Start(&cluster->coordinator(), options_.text, ServerOptions(serving_),
+                                 CoordinatorServer::Workers::kAreHere, scale));
     AnnounceListening(server->address());
     cluster->OnExit([&signals] { signals.Wake(); });
     signals.Wait();

@@ -1,119 +1,130 @@
-// `expertmesh topology`: who is in the fleet, who holds what, what is missing.
-#include <google/protobuf/util/json_util.h>
+// `expertmesh topology`: who is in the fleet, who holds what, what is missing; once, or live.
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
+#include <memory>
 #include <string>
-#include <vector>
+#include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "cli/command.h"
-#include "client/client.h"
+#include "cli/fleet/fleet_text.h"
+#include "cli/fleet/live_text.h"
+#include "cli/interrupt.h"
+#include "cli/operator_command.h"
 #include "common/status.h"
 
 namespace expertmesh {
 namespace {
 
-using Row = std::vector<std::string>;
+constexpr std::chrono::milliseconds kRedialPeriod{200};
 
-std::string ShortName(const std::string& enum_name, absl::string_view prefix) {
-  return enum_name.substr(prefix.size());
-}
+// The picture of a terminal: each one replaces the one before, in place.
+class Screen {
+ public:
+  static bool IsTerminal() { return isatty(STDOUT_FILENO) == 1; }
 
-// What a worker has to do with the work: experts that it holds, or sequences that it runs.
-std::string WorkOf(const v1::WorkerListing& worker) {
-  if (worker.state() == v1::WORKER_STATE_LOST) return "-";
-  if (worker.role() != v1::WORKER_ROLE_EXPERT) {
-    return absl::StrCat(worker.running_sequences(), " running, ", worker.waiting_sequences(),
-                        " waiting; cache: ", worker.cache_used_tokens(), " of ",
-                        worker.cache_tokens(), " tokens of ", worker.cache_bytes_per_token(),
-                        " bytes, ", worker.preemptions(), " preemptions");
+  void Show(const v1::GetTopologyResponse& fleet) {
+    winsize size{};
+    const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    const size_t columns = known ? size.ws_col : 80;
+    const size_t lines = known && size.ws_row > 1 ? size.ws_row - 1 : 24;
+    const std::string text = LiveScreen(fleet, columns, lines);
+    std::string out;
+    if (shown_ > 0) absl::StrAppend(&out, "\x1b[", shown_, "A\r\x1b[J");
+    out += text;
+    std::fputs(out.c_str(), stdout);
+    std::fflush(stdout);
+    shown_ = std::count(text.begin(), text.end(), '\n');
   }
-  if (worker.assigned_experts() == 0) return "no experts";
-  return absl::StrCat(worker.holds_experts(), " of ", worker.assigned_experts(),
-                      " experts: ", worker.holds_text(), worker.has_note() ? "; " : "",
-                      worker.note());
-}
 
-Row RowOf(const v1::WorkerListing& worker) {
-  const bool expert = worker.role() == v1::WORKER_ROLE_EXPERT;
-  return {worker.name(),
-          expert ? "expert" : "attention",
-          ShortName(v1::WorkerState_Name(worker.state()), "WORKER_STATE_"),
-          absl::StrCat(worker.incarnation().term(), "#", worker.incarnation().number()),
-          worker.address(),
-          absl::StrCat(worker.epoch().term(), ".", worker.epoch().counter()),
-          worker.compute_class().name(),
-          absl::StrCat(worker.threads()),
-          WorkOf(worker)};
-}
+ private:
+  int64_t shown_ = 0;  // lines
+};
 
-void PrintTable(const std::vector<Row>& rows) {
-  std::vector<size_t> width(rows.front().size(), 0);
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
-  }
-  for (const Row& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      line += row[i];
-      if (i + 1 < row.size()) line.append(width[i] - row[i].size() + 2, ' ');
-    }
-    std::printf("%s\n", line.c_str());
-  }
-}
-
-void Print(const v1::GetTopologyResponse& fleet) {
-  const v1::Topology& topology = fleet.topology();
-  std::printf("epoch %s, model %s\n",
-              absl::StrCat(topology.epoch().term(), ".", topology.epoch().counter()).c_str(),
-              topology.model().name().c_str());
-  std::vector<Row> rows = {
-      {"WORKER", "ROLE", "STATE", "LIFE", "ADDRESS", "EPOCH", "CLASS", "THREADS", "WORK"}};
-  for (const v1::WorkerListing& worker : fleet.workers()) rows.push_back(RowOf(worker));
-  PrintTable(rows);
-  std::printf("%s\n", fleet.missing().empty()
-                          ? "whole: every expert is covered"
-                          : absl::StrCat("not whole: ", fleet.missing()).c_str());
-}
-
-class TopologyCommand final : public CliCommand {
+class TopologyCommand final : public OperatorCommand {
  public:
   CLI::App* Declare(CLI::App& app) override {
     CLI::App* command = app.add_subcommand("topology", "Who is in the fleet, and who holds what");
-    command->add_option("--server", server_, "address of a coordinator")->required();
-    command->add_flag("--json", json_, "print GetTopologyResponse (admin.proto) as JSON");
-    command->add_option("--wait", wait_, "seconds to wait for the fleet to be whole first")
-        ->check(CLI::Range(0.0, 1e7));
+    AddOperatorFlags(*command, "GetTopologyResponse");
+    CLI::Option* wait =
+        command->add_option("--wait", wait_, "seconds to wait for the fleet to be whole first")
+            ->check(CLI::Range(0.0, 1e7));
+    command
+        ->add_flag("--watch", watch_,
+                   "go on as it changes, until Ctrl-C: in place on a terminal, else the lines "
+                   "that change; with --json one object a line")
+        ->excludes(wait);
     return command;
   }
 
   absl::Status Run() override {
+    if (watch_) return RunWatch();
     Client client(server_);
     absl::Status whole;
     if (wait_ > 0) {
       whole = client.WaitUntilWhole(std::chrono::milliseconds(static_cast<int64_t>(wait_ * 1e3)));
     }
-    ASSIGN_OR_RETURN(v1::GetTopologyResponse fleet, client.GetTopology());
-    if (json_) {
-      std::string text;
-      google::protobuf::util::JsonPrintOptions options;
-      options.preserve_proto_field_names = true;
-      options.always_print_primitive_fields = false;
-      if (!google::protobuf::util::MessageToJsonString(fleet, &text, options).ok()) {
-        return absl::InternalError("the fleet cannot be printed as JSON");
-      }
-      std::printf("%s\n", text.c_str());
-    } else {
-      Print(fleet);
-    }
+    ASSIGN_OR_RETURN(const v1::GetTopologyResponse fleet, client.GetTopology());
+    RETURN_IF_ERROR(Print(fleet, FleetText(fleet)));
     return whole;
   }
 
  private:
-  std::string server_;
-  bool json_ = false;
+  absl::Status RunWatch() {
+    InterruptHandler interrupts;  // before any thread
+    Client client(server_);
+    interrupts.Set([&] {
+      interrupted_ = true;
+      client.CancelRunning();
+    });
+    const absl::Status ended = Watch(client);
+    interrupts.Set(nullptr);
+    return ended;
+  }
+
+  // Until interrupted. A coordinator that goes away once it has been seen is waited for.
+  absl::Status Watch(Client& client) {
+    for (;;) {
+      const absl::Status ended = client.WatchTopology([this](const auto& fleet) {
+        seen_ = true;
+        away_ = false;
+        Show(fleet);
+        return !interrupted_;
+      });
+      if (interrupted_) return absl::OkStatus();
+      const bool comes_back = absl::IsUnavailable(ended) || absl::IsDataLoss(ended);
+      if (!seen_ || !comes_back) return ended;
+      if (!away_) std::fprintf(stderr, "waiting: %s\n", std::string(ended.message()).c_str());
+      away_ = true;
+      std::this_thread::sleep_for(kRedialPeriod);
+      if (interrupted_) return absl::OkStatus();
+    }
+  }
+
+  void Show(const v1::GetTopologyResponse& fleet) {
+    if (json_) {
+      const std::string bytes = fleet.SerializeAsString();
+      if (bytes != last_) PrintJson(fleet, /*compact=*/true).IgnoreError();
+      last_ = bytes;
+    } else if (terminal_) {
+      screen_.Show(fleet);
+    } else {
+      std::fputs(lines_.ChangesTo(fleet).c_str(), stdout);
+      std::fflush(stdout);
+    }
+  }
+
   double wait_ = 0;
+  bool watch_ = false;
+  std::atomic<bool> interrupted_{false};
+  bool seen_ = false, away_ = false;
+  const bool terminal_ = Screen::IsTerminal();
+  Screen screen_;
+  LiveLines lines_;
+  std::string last_;
 };
 
 }  // namespace

@@ -29,7 +29,7 @@ Client::Client(const std::string& address) {
 
 absl::Status Client::AskOfPrompt(const UserRequest& request,
                                  const std::function<void(Delta)>& on_delta) {
-  return WithContext(request, [&](grpc::ClientContext& context) -> absl::Status {
+  return WithContext(request.deadline, [&](grpc::ClientContext& context) -> absl::Status {
     const bool classifies = request.pooling == Pooling::kClasses;
     v1::ClassifyResponse classes;
     v1::EmbedResponse embedding;
@@ -41,10 +41,10 @@ absl::Status Client::AskOfPrompt(const UserRequest& request,
   });
 }
 
-absl::Status Client::WithContext(const UserRequest& request,
+absl::Status Client::WithContext(Time deadline,
                                  const std::function<absl::Status(grpc::ClientContext&)>& call) {
   grpc::ClientContext context;
-  context.set_deadline(ToGrpcDeadline(request.deadline));
+  context.set_deadline(ToGrpcDeadline(deadline));
   const absl::Cleanup forget = [&] {
     MutexLock lock(mutex_);
     running_.erase(&context);
@@ -59,8 +59,9 @@ absl::Status Client::WithContext(const UserRequest& request,
 absl::Status Client::GenerateOnce(const UserRequest& request,
                                   const std::function<void(Delta)>& on_delta) {
   if (request.pooling != Pooling::kNone) return AskOfPrompt(request, on_delta);
-  return WithContext(
-      request, [&](grpc::ClientContext& context) { return Stream(context, request, on_delta); });
+  return WithContext(request.deadline, [&](grpc::ClientContext& context) {
+    return Stream(context, request, on_delta);
+  });
 }
 
 absl::Status Client::Stream(grpc::ClientContext& context, const UserRequest& request,

@@ -31,11 +31,28 @@ class Client {
   absl::Status Generate(const UserRequest& request,
                         const std::function<void(const Delta&)>& on_delta);
   int most_resumes = 5;
-  // From any thread: calls of Generate that run end with CANCELLED.
+  // From any thread: calls of Generate and WatchTopology that run end with CANCELLED.
   void CancelRunning();
 
   // The fleet as control sees it. Waits at most 5 s.
   absl::StatusOr<v1::GetTopologyResponse> GetTopology();
+
+  // The same as it changes: `on_event` gets the whole state, put together of the server's events
+  // and checked against their hashes, on this thread: once at first, with each change, and every
+  // few seconds without one. OK when it has returned false. Errors  DATA_LOSS    a hash was
+  // another. Calling it again begins with a new snapshot.
+  //         UNAVAILABLE  the stream broke, or nothing came for 10 s.
+  absl::Status WatchTopology(
+      const std::function<bool(const v1::GetTopologyResponse& fleet)>& on_event);
+
+  // The operators' calls, as admin.proto says. PlanPlacement, Rebalance and Scale wait at most 60
+  // s, the others 5 s.
+  absl::StatusOr<v1::SetWorkerOrdersResponse> SetWorkerOrders(
+      const v1::SetWorkerOrdersRequest& request);
+  absl::StatusOr<v1::PlanPlacementResponse> PlanPlacement(const v1::PlanPlacementRequest& request);
+  absl::StatusOr<v1::RebalanceResponse> Rebalance(bool force = false);
+  absl::StatusOr<v1::ThawResponse> Thaw();
+  absl::StatusOr<v1::ScaleResponse> Scale(int expert_workers);
 
   // What is served. Waits at most 5 s.
   absl::StatusOr<v1::ListModelsResponse> ListModels();
@@ -46,7 +63,7 @@ class Client {
 
  private:
   absl::StatusOr<v1::GetTopologyResponse> GetTopology(Time deadline);
-  absl::Status WithContext(const UserRequest& request,
+  absl::Status WithContext(Time deadline,
                            const std::function<absl::Status(grpc::ClientContext&)>& call);
   absl::Status Stream(grpc::ClientContext& context, const UserRequest& request,
                       const std::function<void(Delta)>& on_delta);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cluster/topology.h"
 #include "common/clock.h"
@@ -47,6 +48,12 @@ struct Report {
   uint64_t cache_tokens = 0;  // attention workers: positions that the latent cache holds
   uint64_t cache_bytes_per_token = 0;
   AttentionLoad load;  // attention workers
+  // Attention workers: lives of expert workers that owed it an answer and said nothing for the
+  // liveness timeout, until a channel to them is open again. By term and number.
+  std::vector<Incarnation> silent;
+  // Expert workers: rows that each expert of `holds` has run in this life, in the set's order,
+  // layer by layer. Empty: not said this time.
+  std::vector<uint64_t> rows;
 };
 
 // Control's answer: one to every report, and at once when something changed.
@@ -57,6 +64,8 @@ struct Command {
   std::string fenced;       // not empty: a newer life has the name, or why else to exit
   Duration lease{};         // granted, from its arrival
   ExpertSet assigned;       // expert workers: what to hold; an empty grid says nothing
+  bool drain = false;       // be DRAINING from now on
+  bool released = false;    // DRAINING, and nothing is left to it: exit
   std::shared_ptr<const Topology> topology;  // when the report's epoch is older than control's
 };
 
@@ -64,6 +73,7 @@ struct Command {
 // around.
 inline constexpr uint64_t kMaxTerm = uint64_t{1} << 48;
 inline constexpr Duration kReportPeriod = std::chrono::milliseconds(250);
+inline constexpr Duration kRowsPeriod = std::chrono::seconds(2);  // that a report has `rows`
 inline constexpr Duration kLease = std::chrono::seconds(2);
 
 }  // namespace expertmesh

@@ -28,9 +28,8 @@ absl::string_view Name(WorkerState state) {
 
 namespace {
 
-bool Serves(const Member& member, const ExpertGrid& grid) {
-  return member.role == WorkerRole::kExpert && member.state == WorkerState::kReady &&
-         member.holds.grid() == grid;
+bool Answers(const Member& member, const ExpertGrid& grid) {
+  return member.role == WorkerRole::kExpert && Serves(member.state) && member.holds.grid() == grid;
 }
 
 }  // namespace
@@ -38,7 +37,7 @@ bool Serves(const Member& member, const ExpertGrid& grid) {
 ExpertSet Uncovered(const Topology& topology) {
   ExpertSet uncovered = ExpertSet::Full(topology.model.grid);
   for (const Member& member : topology.members) {
-    if (Serves(member, topology.model.grid)) uncovered.RemoveAll(member.holds);
+    if (Answers(member, topology.model.grid)) uncovered.RemoveAll(member.holds);
   }
   return uncovered;
 }
@@ -50,7 +49,7 @@ ReplicaTable::ReplicaTable(const Topology& topology) : grid_(topology.model.grid
       begin_.push_back(static_cast<int32_t>(members_.size()));
       for (size_t i = 0; i < topology.members.size(); ++i) {
         const Member& member = topology.members[i];
-        if (Serves(member, grid_) && member.holds.Contains(layer, expert)) {
+        if (Answers(member, grid_) && member.holds.Contains(layer, expert)) {
           members_.push_back(static_cast<int32_t>(i));
         }
       }

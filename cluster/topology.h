@@ -26,6 +26,11 @@ enum class WorkerState : uint8_t {
 absl::string_view Name(WorkerRole role);    // "attention", "expert"
 absl::string_view Name(WorkerState state);  // "JOINING", ...
 
+// Whether a worker answers what it is asked: READY, and DRAINING, which only takes nothing new on.
+constexpr bool Serves(WorkerState state) {
+  return state == WorkerState::kReady || state == WorkerState::kDraining;
+}
+
 // Which model this is: all workers of a fleet say the same.
 struct ModelIdentity {
   std::string name;
@@ -34,6 +39,9 @@ struct ModelIdentity {
   int32_t hidden = 0;         // elements of one row
   int32_t top_k = 0;          // experts per token and layer
   uint64_t expert_bytes = 0;  // packed bytes of one routed expert
+  // The gate: how many groups of experts there are, and how many of them one token may use.
+  int32_t groups = 1;
+  int32_t chosen_groups = 1;
   bool operator==(const ModelIdentity&) const = default;
 };
 
@@ -44,7 +52,7 @@ struct Member {
   std::string address;  // where its peers dial it
   ComputeClass compute_class;
   WorkerState state = WorkerState::kJoining;
-  ExpertSet holds;  // expert workers: what they answer for when READY
+  ExpertSet holds;  // expert workers: what they answer for
   bool operator==(const Member&) const = default;
 };
 
@@ -56,7 +64,7 @@ struct Topology {
   bool operator==(const Topology&) const = default;
 };
 
-// What no READY expert worker holds.
+// What no expert worker that serves holds.
 ExpertSet Uncovered(const Topology& topology);
 
 // Replicas of every expert, for the hot path: indices into topology.members, ascending.
@@ -65,7 +73,7 @@ class ReplicaTable {
   ReplicaTable() = default;
   explicit ReplicaTable(const Topology& topology);
 
-  // The READY members that hold (layer, expert); empty when uncovered.
+  // The members that serve and hold (layer, expert); empty when uncovered.
   absl::Span<const int32_t> Of(int32_t layer, int32_t expert) const;
 
  private:

@@ -41,9 +41,10 @@ TEST(Uncovered, IsWhatNoReadyExpertWorkerHolds) {
   EXPECT_TRUE(Uncovered(Of({Expert("e0", Range(0, 2)), Expert("e1", Range(2, 3))})).empty());
 }
 
-TEST(Uncovered, CountsNeitherWhoIsNotReadyNorWhoIsNoExpertWorker) {
-  for (WorkerState state : {WorkerState::kJoining, WorkerState::kLoading, WorkerState::kDraining,
-                            WorkerState::kGone, WorkerState::kLost}) {
+TEST(Uncovered, CountsNeitherWhoDoesNotServeNorWhoIsNoExpertWorker) {
+  EXPECT_EQ(Uncovered(Of({Expert("e0", Range(0, 3), WorkerState::kDraining)})).size(), 0);
+  for (WorkerState state :
+       {WorkerState::kJoining, WorkerState::kLoading, WorkerState::kGone, WorkerState::kLost}) {
     EXPECT_EQ(Uncovered(Of({Expert("e0", Range(0, 3), state)})).size(), 8) << Name(state);
   }
   Member attention = Expert("a0", Range(0, 3));

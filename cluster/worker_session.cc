@@ -49,6 +49,7 @@ void WorkerSession::OnCommand(const Command& command, Time now) {
     host_->AdoptIncarnation(command.incarnation);
   }
   lease_until_ = now + command.lease;
+  if (alone_until_ != kNever) alone_until_ = now + kAloneWhileDraining;
   if (!lease_held_) {
     lease_held_ = true;
     host_->LeaseChanged(true);
@@ -61,7 +62,9 @@ void WorkerSession::OnCommand(const Command& command, Time now) {
     assigned_ = command.assigned;
     host_->Assign(assigned_);
   }
+  host_->DrainWanted(command.drain);
   if (renamed) Send(now);
+  if (command.released && report_.state == WorkerState::kDraining) host_->Released();
 }
 
 void WorkerSession::OnTick(Time now) {
@@ -71,19 +74,34 @@ void WorkerSession::OnTick(Time now) {
     host_->Connect();
   }
   if (link_up_ && now >= next_report_) Send(now);
+  if (now >= alone_until_) {
+    alone_until_ = now + kAloneWhileDraining;
+    host_->LeftAlone();
+  }
 }
 
 Time WorkerSession::NextWakeup() const {
-  Time wake = std::min(next_report_, reconnect_at_);
+  const Time wake = std::min({next_report_, reconnect_at_, alone_until_});
   return lease_held_ ? std::min(wake, lease_until_) : wake;
 }
 
 void WorkerSession::Update(Time now, WorkerState state, const ExpertSet& holds,
                            const ExpertSet& loading) {
   if (report_.state == state && report_.holds == holds && report_.loading == loading) return;
+  if (state == WorkerState::kDraining && report_.state != state) {
+    alone_until_ = now + kAloneWhileDraining;
+  }
+  if (state != WorkerState::kDraining) alone_until_ = kNever;
   report_.state = state;
+  if (report_.holds != holds) report_.rows.clear();  // it was about the former ones
   report_.holds = holds;
   report_.loading = loading;
+  if (link_up_) Send(now);
+}
+
+void WorkerSession::UpdateSilent(Time now, const std::vector<Incarnation>& silent) {
+  if (report_.silent == silent) return;
+  report_.silent = silent;
   if (link_up_) Send(now);
 }
 
@@ -96,6 +114,7 @@ void WorkerSession::Send(Time now) {
   ++report_.number;
   next_report_ = now + kReportPeriod;
   host_->SendReport(report_);
+  report_.rows.clear();
 }
 
 void WorkerSession::DropLease() {

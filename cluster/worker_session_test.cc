@@ -43,6 +43,9 @@ class RecordingHost final : public WorkerSessionHost {
   }
   void AdoptIncarnation(Incarnation incarnation) override { incarnations.push_back(incarnation); }
   void LeaseChanged(bool held) override { leases.push_back(held); }
+  void DrainWanted(bool wanted) override { drain_wanted = wanted; }
+  void Released() override { ++releases; }
+  void LeftAlone() override { ++alone; }
   void Fenced(const std::string& why) override { fences.push_back(why); }
 
   int connects = 0;
@@ -52,6 +55,8 @@ class RecordingHost final : public WorkerSessionHost {
   std::vector<Incarnation> incarnations;
   std::vector<bool> leases;
   std::vector<std::string> fences;
+  bool drain_wanted = false;
+  int releases = 0, alone = 0;
 };
 
 // A session whose link came up at 0 and that was given incarnation 1#5 by command 1 of term 1.

@@ -80,6 +80,10 @@ void AddWorkerFlags(CLI::App& app, WorkerFlags* flags) {
       ->check(CLI::IsMember({"auto", "scalar", "avx2", "avx512"}))
       ->group("Compute");
   AddNumber(app, "--threads", &flags->threads, 1, kMaxThreads, "compute threads")->group("Compute");
+  AddMilliseconds(app, "--drain-ms", &flags->drain, 0, 86'400'000,
+                  "how long SIGTERM lets the fleet relieve this worker of what it has; a second "
+                  "signal ends it at once")
+      ->group("Fleet");
 }
 
 CLI::Option* AddMilliseconds(CLI::App& app, const std::string& flag, Duration* duration,

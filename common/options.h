@@ -40,6 +40,7 @@ struct WorkerFlags {
   std::string isa = "auto";
   bool widen = false;  // --dtype f32
   int threads = 1;
+  Duration drain = std::chrono::seconds(30);  // after SIGTERM
 };
 void AddWorkerFlags(CLI::App& app, WorkerFlags* flags);
 

@@ -23,6 +23,15 @@ absl::Status TryAgainLater(absl::string_view why) {
   return WithRetryAfter(absl::UnavailableError(why), kRetryHint);
 }
 
+absl::Status TryAgainAnywhere(absl::string_view why) {
+  return WithRetryAfter(absl::AbortedError(why), kRetryHint);
+}
+
+absl::Status AsUnavailable(const absl::Status& status) {
+  const absl::Status made = absl::UnavailableError(status.message());
+  return WithRetryAfter(made, RetryAfter(status).value_or(kRetryHint));
+}
+
 absl::Status WithRetryAfter(absl::Status status, std::chrono::milliseconds delay) {
   status.SetPayload(kRetryPayload, absl::Cord(absl::StrCat(delay.count())));
   return status;

@@ -32,6 +32,12 @@ absl::Status WithRetryAfter(absl::Status status, std::chrono::milliseconds delay
 inline constexpr std::chrono::milliseconds kRetryHint{1000};
 absl::Status TryAgainLater(absl::string_view why);
 
+// The same, where nobody else of this fleet could do better at the moment: between an attention
+// worker and a front door, which else would ask another one. ABORTED there, and for clients
+// UNAVAILABLE, which AsUnavailable makes of it.
+absl::Status TryAgainAnywhere(absl::string_view why);
+absl::Status AsUnavailable(const absl::Status& status);
+
 // The hint of WithRetryAfter; nullopt where there is none.
 std::optional<std::chrono::milliseconds> RetryAfter(const absl::Status& status);
 

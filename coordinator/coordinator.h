@@ -7,13 +7,18 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "cluster/control_link.h"
 #include "cluster/report.h"
 #include "cluster/topology.h"
+#include "coordinator/membership/worker_record.h"
+#include "coordinator/placement/fault_margin.h"
+#include "coordinator/placement/plan.h"
 #include "generation/request_port.h"
 
 namespace expertmesh {
@@ -24,21 +29,62 @@ struct CoordinatorOptions {
   Duration lease = kLease;
 };
 
+// What placement says of an expert worker that lives.
+struct PlacementListing {
+  WorkerMargin margin;
+  int64_t room = 0;  // experts that fit its memory
+  // Rows that go to what it holds, a load being split evenly over an expert's replicas; nullopt:
+  // loads are not known.
+  std::optional<double> tokens_per_second;
+};
+
 // One worker as operators see it.
 struct WorkerListing {
   Report report;  // the last one
   WorkerState state = WorkerState::kJoining;
   ExpertSet assigned;
+  ExpertSet retiring;  // of these: about to be unloaded
+  WorkerOrders orders;
   std::string note;  // why the topology lists it with less than it holds; empty when it does not
+  std::optional<PlacementListing> placement;
 };
 
 // The whole fleet as operators see it.
 struct FleetListing {
   Topology topology;
   ExpertSet uncovered;
-  std::vector<WorkerListing> workers;  // by role, then name; also the LOST ones
-  std::string missing;                 // what keeps the fleet from serving; empty: it serves
+  std::vector<WorkerListing> workers;     // by role, then name; also the LOST ones
+  std::string missing;                    // what keeps the fleet from serving; empty: it serves
+  std::string frozen;                     // why nothing is placed or unloaded; empty: it is not so
+  bool moving = false;                    // experts are on their way
+  uint64_t rounds = 0;                    // of plans, begun since the start
+  std::optional<BalanceSummary> balance;  // nullopt before the first expert worker
 };
+
+// What an operator says of a worker; what is absent stays as it is.
+struct OrdersChange {
+  std::optional<bool> cordoned, drain;
+  std::optional<ExpertSet> pinned;  // without a grid: none
+};
+
+struct OrdersNow {
+  WorkerOrders orders;
+  std::optional<WorkerState> state;  // nullopt: nobody of this name is known
+};
+
+struct PlanQuery {
+  bool balance = false;
+  std::vector<std::string> drain;  // as if these were to be drained
+};
+
+struct PlanAnswer {
+  Plan plan;
+  uint64_t expert_bytes = 0;
+  std::string held_up;  // why no plan is carried out now; empty when it would be
+};
+
+// Names that may have orders.
+inline constexpr size_t kMaxOrders = 65536;
 
 // Makes the port to an attention worker, by the address that it reported. Called on the front
 // door's thread.
@@ -61,8 +107,16 @@ class Coordinator final : public ControlServerListener, public AttentionPort {
   void Start(RequestId id, GenerateRequest request, GenerationListener* listener) override;
   void Cancel(RequestId id) override;
 
-  // Operators. Blocks until membership's thread answers.
+  // Operators. Each blocks until membership's thread answers; plans are made on the caller's.
+  // Errors  UNAVAILABLE: it has stopped. The rest as proto/expertmesh/v1/admin.proto says.
   FleetListing List() const;
+  absl::StatusOr<OrdersNow> SetOrders(const std::string& name, const OrdersChange& change);
+  // What balancing would do now; begins with it. `force`: ends a freeze first.
+  absl::StatusOr<PlanAnswer> Rebalance(bool force);
+  // Whether there was a freeze to end.
+  absl::StatusOr<bool> Thaw();
+  // A dry run.
+  absl::StatusOr<PlanAnswer> PlanNow(const PlanQuery& query) const;
 
   // Refuses new requests from now on; those that run go on.
   void Drain();

@@ -62,6 +62,8 @@ absl::StatusOr<std::unique_ptr<ExpertWorker>> ExpertWorker::Create(ExpertWorkerO
   identity.model.grid = GridOf(config);
   identity.model.hidden = static_cast<int32_t>(config.hidden);
   identity.model.top_k = static_cast<int32_t>(config.top_k);
+  identity.model.groups = static_cast<int32_t>(config.groups);
+  identity.model.chosen_groups = static_cast<int32_t>(config.groups_kept);
   identity.model.expert_bytes = ExpertBytes(*impl->checkpoint, options.widen);
   identity.holds = ExpertSet(identity.model.grid);
 
@@ -98,6 +100,10 @@ void ExpertWorker::Start(std::unique_ptr<Transport> transport, std::unique_ptr<C
       std::make_unique<ExpertNode>(std::move(options), impl_->compute.get(), impl_->control.get(),
                                    impl_->loop.get(), impl_->transport.get(), impl_->loop.get());
   impl_->loop->Start(impl_->node.get());
+}
+
+void ExpertWorker::Drain() {
+  impl_->loop->Post([impl = impl_.get()](Time now) { impl->node->Drain(now); });
 }
 
 void ExpertWorker::Stop() {

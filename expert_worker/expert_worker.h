@@ -32,9 +32,13 @@ class ExpertWorker {
   Endpoint* endpoint();
 
   // Joins the fleet. `address` is where attention workers dial the transport. `on_exit` is called
-  // once, from the control thread, if this life is over by itself (fenced); it must not block.
+  // once, from the control thread, if this life is over by itself: fenced, or drained (OK); it must
+  // not block.
   void Start(std::unique_ptr<Transport> transport, std::unique_ptr<ControlLink> control,
              std::string address, std::function<void(absl::Status)> on_exit);
+
+  // Asks to be relieved of all that it holds; `on_exit` is called with OK when it is. Idempotent.
+  void Drain();
 
   // Leaves the fleet and joins the threads. Idempotent. The transport is stopped, but lives as long
   // as this object: a server that still names its service may be shut down in between.

@@ -36,7 +36,11 @@ absl::Status Run(const ExpertWorkerFlags& flags, StopSignals& signals) {
                 address, [&exit](absl::Status why) { exit.Set(std::move(why)); });
   LogInfo("serving on ", server->address(), ", known as ", address);
   AnnounceListening(server->address());
-  signals.Wait();
+  if (signals.Wait().has_value() && flags.fleet.drain > Duration::zero()) {
+    LogInfo("draining");
+    worker->Drain();
+    signals.Wait(flags.fleet.drain);
+  }
   LogInfo("stopping");
   server->SetNotServing();
   worker->Stop();

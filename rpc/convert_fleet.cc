@@ -181,6 +181,10 @@ absl::StatusOr<ModelIdentity> FromProto(const v1::ModelIdentity& proto) {
   model.hidden = proto.hidden();
   model.top_k = proto.top_k();
   model.expert_bytes = proto.expert_bytes();
+  if (proto.has_groups()) model.groups = proto.groups();
+  if (proto.has_chosen_groups()) model.chosen_groups = proto.chosen_groups();
+  RETURN_IF_ERROR(CheckRange("model.groups", model.groups, 1, std::max(1, model.grid.experts)));
+  RETURN_IF_ERROR(CheckRange("model.chosen_groups", model.chosen_groups, 1, model.groups));
   return model;
 }
 
@@ -193,6 +197,8 @@ v1::ModelIdentity ToProto(const ModelIdentity& model) {
   proto.set_hidden(model.hidden);
   proto.set_top_k(model.top_k);
   proto.set_expert_bytes(model.expert_bytes);
+  proto.set_groups(model.groups);
+  proto.set_chosen_groups(model.chosen_groups);
   return proto;
 }
 
@@ -241,6 +247,14 @@ absl::StatusOr<Report> FromProto(const v1::Report& proto) {
   RETURN_IF_ERROR(CheckGrid("holds", report.holds, report.model.grid));
   ASSIGN_OR_RETURN(report.loading, FromProto(proto.loading()));
   RETURN_IF_ERROR(CheckGrid("loading", report.loading, report.model.grid));
+  if (proto.rows_size() > 0 && proto.rows_size() != report.holds.size()) {
+    return Refuse("rows has ", proto.rows_size(), " entries; holds has ", report.holds.size());
+  }
+  if (proto.silent_size() > kMaxMembers) {
+    return Refuse("silent has ", proto.silent_size(), " entries; at most ", kMaxMembers);
+  }
+  for (const v1::Incarnation& life : proto.silent()) report.silent.push_back(FromProto(life));
+  report.rows.assign(proto.rows().begin(), proto.rows().end());
   report.number = proto.number();
   report.name = proto.name();
   report.incarnation = FromProto(proto.incarnation());
@@ -290,6 +304,8 @@ v1::Report ToProto(const Report& report) {
   proto.set_waiting_sequences(report.load.waiting_sequences);
   proto.set_cache_used_tokens(report.load.cache_used_tokens);
   proto.set_preemptions(report.load.preemptions);
+  for (const Incarnation& life : report.silent) *proto.add_silent() = ToProto(life);
+  proto.mutable_rows()->Add(report.rows.begin(), report.rows.end());
   return proto;
 }
 
@@ -302,6 +318,8 @@ absl::StatusOr<Command> FromProto(const v1::Command& proto) {
   command.incarnation = FromProto(proto.incarnation());
   command.fenced = proto.fenced();
   command.lease = std::chrono::milliseconds(proto.lease_ms());
+  command.drain = proto.drain();
+  command.released = proto.released();
   ASSIGN_OR_RETURN(command.assigned, FromProto(proto.assigned()));
   if (proto.has_topology()) {
     ASSIGN_OR_RETURN(Topology topology, FromProto(proto.topology()));
@@ -320,6 +338,8 @@ v1::Command ToProto(const Command& command) {
   *proto.mutable_incarnation() = ToProto(command.incarnation);
   if (!command.fenced.empty()) proto.set_fenced(PlainText(command.fenced, kMaxFencedTextBytes));
   proto.set_lease_ms(std::chrono::duration_cast<std::chrono::milliseconds>(command.lease).count());
+  if (command.drain) proto.set_drain(true);
+  if (command.released) proto.set_released(true);
   if (command.assigned.grid() != ExpertGrid{}) {
     *proto.mutable_assigned() = ToProto(command.assigned);
   }

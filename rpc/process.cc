@@ -6,6 +6,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <utility>
@@ -30,10 +31,19 @@ StopSignals::~StopSignals() {
   close(wakes_);
 }
 
-std::optional<int> StopSignals::Wait() {
+std::optional<int> StopSignals::Wait(Duration most) {
+  const bool bounded = most != Duration::max();
+  const Time until = bounded ? Now() + most : kNever;
   for (;;) {
     pollfd ready[2] = {{signals_, POLLIN, 0}, {wakes_, POLLIN, 0}};
-    if (poll(ready, 2, -1) < 0) continue;  // EINTR
+    int timeout_ms = -1;
+    if (bounded) {
+      using std::chrono::milliseconds;
+      const auto left = std::chrono::ceil<milliseconds>(until - Now()).count();
+      if (left <= 0) return std::nullopt;
+      timeout_ms = static_cast<int>(std::min<int64_t>(left, 1 << 30));
+    }
+    if (poll(ready, 2, timeout_ms) <= 0) continue;  // EINTR, or looked at above
     signalfd_siginfo info{};
     if ((ready[0].revents & POLLIN) != 0 && read(signals_, &info, sizeof info) == sizeof info) {
       return static_cast<int>(info.ssi_signo);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "common/clock.h"
 #include "common/mutex.h"
 
 namespace expertmesh {
@@ -19,8 +20,8 @@ class StopSignals {
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
-  // Until a signal comes (its number) or Wake was called (nullopt). One thread.
-  std::optional<int> Wait();
+  // Until a signal comes (its number), Wake was called or `most` has passed (nullopt). One thread.
+  std::optional<int> Wait(Duration most = Duration::max());
   // From any thread, any number of times, also before Wait.
   void Wake();
 

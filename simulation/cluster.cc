@@ -54,7 +54,7 @@ std::unique_ptr<Process> Cluster::Make(ProcessIdentity identity) {
   };
   if (identity.name == kCoordinatorName) {
     return std::make_unique<CoordinatorProcess>(world_, &monitor_, &network_, std::move(identity),
-                                                plan_->initial_expert_workers);
+                                                plan_->initial_expert_workers, plan_->balance);
   }
   if (identity.name[0] == 'a') {
     return std::make_unique<AttentionProcess>(world_, &monitor_, &network_, std::move(identity),

@@ -42,6 +42,9 @@ AttentionSettings DrawAttention(Random& chance, const StubModel& model, bool slo
       static_cast<int32_t>(chance.Between(1, std::min(8, scheduler.max_step_rows)));
   settings.max_waiting = chance.Chance(0.1) ? 3 : 64;
   settings.pace = DrawPace(chance, slow);
+  const double most = static_cast<double>(chance.Between(1, 3));  // little, so that it is felt
+  settings.retries = {.share = 0.01, .per_second = most / 2, .most = most};
+  settings.coverage_wait = milliseconds(chance.Chance(0.5) ? 30000 : chance.Between(100, 5000));
   return settings;
 }
 
@@ -62,6 +65,13 @@ void DrawFleet(Random& chance, Plan& plan) {
   for (int64_t i = 0; i < experts; ++i) plan.expert_names.push_back(absl::StrCat("e", i));
   plan.initial_expert_workers = static_cast<int32_t>(chance.Between(1, experts));
   plan.late_most = milliseconds(chance.Between(1, 400));
+  plan.balance.settle = milliseconds(chance.Between(100, 3000));
+  plan.balance.rebalance_period = milliseconds(chance.Between(500, 5000));
+  // Room for all on each, or for little more than everything on all together.
+  const int64_t share = (plan.model.grid.size() + experts - 1) / experts;
+  if (chance.Chance(0.5)) {
+    plan.expert.room = static_cast<uint64_t>(chance.Between(share, 2 * share));
+  }
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/placement/trigger.h"
 #include "simulation/faults/fault.h"
 #include "simulation/roles/attention_process.h"
 #include "simulation/roles/expert_process.h"
@@ -19,6 +20,7 @@ struct Plan {
   std::vector<std::string> attention_names;  // "a0", ...
   std::vector<std::string> expert_names;     // "e0", ...
   int32_t initial_expert_workers = 1;
+  TriggerOptions balance;
   AttentionSettings attention;
   ExpertSettings expert;
   Duration late_most{};           // workers start within this time

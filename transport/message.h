@@ -17,6 +17,7 @@ enum class MessageKind : uint8_t {
   kCombine = 2,   // one row per (token, expert) of one dispatch; expert -> attention
   kPing = 3,      // say that you live, and which of my calls you have
   kPong = 4,
+  kNotHere = 5,  // a dispatch asked for experts that are not held here: none of it was run
 };
 
 // Who goes first when both wait.
@@ -33,10 +34,11 @@ struct MessageHeader {
   MessageKind kind = MessageKind::kPing;
   Lane lane = Lane::kControl;
   DType dtype = DType::kF32;  // of the rows; the fleet's wire dtype
-  CallId call;                // dispatch: the sender's; combine: the dispatch's, echoed
-  Epoch epoch;                // dispatch: the topology by which it was routed
+  CallId call;                // dispatch: the sender's; combine, not here: the dispatch's, echoed
+  // dispatch: of the topology by which it was routed; not here: by which the answerer works
+  Epoch epoch;
   uint64_t ping = 0;          // ping: its number; pong: the ping's
-  uint32_t layer = 0;         // dispatch, combine
+  uint32_t layer = 0;         // dispatch, combine, not here
   uint32_t rows = 0;          // rows in the body
   uint32_t row_elements = 0;  // elements of one row; 0 without rows
   bool operator==(const MessageHeader&) const = default;
@@ -59,8 +61,9 @@ struct RowsView {
 // What goes out with a header. Small lists are copied by Send; rows are read until `sent`.
 struct Body {
   absl::Span<const Assignment> assignments;  // dispatch
-  absl::Span<const uint64_t> calls;          // pong: sequences of the receiver's calls in hand
-  RowsView rows;                             // dispatch, combine
+  // pong: sequences of the receiver's calls in hand; not here: which experts, each once
+  absl::Span<const uint64_t> numbers;
+  RowsView rows;  // dispatch, combine
 };
 
 // Bytes that came in, owned until destroyed. Rows lie in it one after the other, without padding,
@@ -108,7 +111,7 @@ class Payload {
 struct Message {
   MessageHeader header;
   std::vector<Assignment> assignments;
-  std::vector<uint64_t> calls;
+  std::vector<uint64_t> numbers;
   Payload rows;
 };
 
@@ -116,7 +119,7 @@ struct Message {
 inline constexpr uint32_t kMaxRowsPerMessage = 16384;
 inline constexpr uint32_t kMaxAssignmentsPerMessage = 1u << 18;
 inline constexpr uint32_t kMaxRowElements = 65536;
-inline constexpr uint32_t kMaxCallsPerPong = 1024;
+inline constexpr uint32_t kMaxNumbersPerMessage = 1024;
 inline constexpr size_t kMaxFrameBytes = size_t{256} << 20;
 
 }  // namespace expertmesh

@@ -16,11 +16,11 @@ struct Outgoing {
   Outgoing(const MessageHeader& header_of, const Body& body_of, SentCallback sent_of)
       : header(header_of),
         assignments(body_of.assignments.begin(), body_of.assignments.end()),
-        calls(body_of.calls.begin(), body_of.calls.end()),
+        numbers(body_of.numbers.begin(), body_of.numbers.end()),
         rows(body_of.rows),
         sent(std::move(sent_of)) {}
 
-  Body body() const { return {assignments, calls, rows}; }
+  Body body() const { return {assignments, numbers, rows}; }
 
   // Runs `sent` with the message's fate; a second call does nothing.
   void Finish(absl::Status fate) {
@@ -30,7 +30,7 @@ struct Outgoing {
 
   MessageHeader header;
   std::vector<Assignment> assignments;
-  std::vector<uint64_t> calls;
+  std::vector<uint64_t> numbers;
   RowsView rows;
   SentCallback sent;
 };

@@ -13,17 +13,17 @@ namespace {
 
 constexpr size_t kHeaderBytes = 72;  // of a message, in wire version 1
 constexpr size_t kAssignmentBytes = 8;
-constexpr size_t kCallBytes = 8;
+constexpr size_t kNumberBytes = 8;
 
 // A header and how long its lists are: what both the writer and the parser must find legal.
 struct Shape {
   const MessageHeader& header;
   uint64_t assignments = 0;
-  uint64_t calls = 0;
+  uint64_t numbers = 0;
 
   uint64_t row_bytes() const { return header.row_elements * SizeOf(header.dtype); }
   uint64_t body_bytes() const {
-    return assignments * kAssignmentBytes + calls * kCallBytes + header.rows * row_bytes();
+    return assignments * kAssignmentBytes + numbers * kNumberBytes + header.rows * row_bytes();
   }
 };
 
@@ -39,7 +39,7 @@ absl::Status CheckEnums(const MessageHeader& header) {
   const int kind = static_cast<int>(header.kind);
   const int lane = static_cast<int>(header.lane);
   const int dtype = static_cast<int>(header.dtype);
-  if (kind < 1 || kind > 4) return Unknown("kind", kind, "1 to 4");
+  if (kind < 1 || kind > 5) return Unknown("kind", kind, "1 to 5");
   if (lane < 1 || lane > 3) return Unknown("lane", lane, "1 to 3");
   if (dtype < 1 || dtype > 4) return Unknown("dtype", dtype, "1 to 4");
   return absl::OkStatus();
@@ -51,8 +51,8 @@ absl::Status CheckParts(const Shape& shape) {
   if (shape.assignments != 0 && kind != MessageKind::kDispatch) {
     return absl::InvalidArgumentError("assignments: only a dispatch has them");
   }
-  if (shape.calls != 0 && kind != MessageKind::kPong) {
-    return absl::InvalidArgumentError("calls: only a pong has them");
+  if (shape.numbers != 0 && kind != MessageKind::kPong && kind != MessageKind::kNotHere) {
+    return absl::InvalidArgumentError("numbers: only a pong or a not-here has them");
   }
   if (shape.header.rows != 0 && kind != MessageKind::kDispatch && kind != MessageKind::kCombine) {
     return absl::InvalidArgumentError("rows: only a dispatch or a combine has them");
@@ -76,7 +76,8 @@ absl::Status CheckShape(const Shape& shape) {
   if (shape.assignments > kMaxAssignmentsPerMessage) {
     return Above("assignments", shape.assignments, kMaxAssignmentsPerMessage);
   }
-  if (shape.calls > kMaxCallsPerPong) return Above("calls", shape.calls, kMaxCallsPerPong);
+  if (shape.numbers > kMaxNumbersPerMessage)
+    return Above("numbers", shape.numbers, kMaxNumbersPerMessage);
   RETURN_IF_ERROR(CheckParts(shape));
   const uint64_t frame_bytes = kEnvelopeBytes + kHeaderBytes + shape.body_bytes();
   if (frame_bytes > kMaxFrameBytes) return Above("frame bytes", frame_bytes, kMaxFrameBytes);
@@ -125,7 +126,7 @@ void WriteHeader(const Shape& shape, ByteWriter& out) {
   out.U32(header.rows);
   out.U32(header.row_elements);
   out.U32(static_cast<uint32_t>(shape.assignments));
-  out.U32(static_cast<uint32_t>(shape.calls));
+  out.U32(static_cast<uint32_t>(shape.numbers));
   out.U8(static_cast<uint8_t>(header.dtype));
   for (int i = 0; i < 3; ++i) out.U8(0);
 }
@@ -133,7 +134,7 @@ void WriteHeader(const Shape& shape, ByteWriter& out) {
 struct ParsedHeader {
   MessageHeader header;
   uint32_t assignments = 0;
-  uint32_t calls = 0;
+  uint32_t numbers = 0;
   uint32_t reserved = 0;
 };
 
@@ -152,7 +153,7 @@ ParsedHeader ReadHeader(const Envelope& envelope, ByteReader& in) {
   header.rows = in.U32();
   header.row_elements = in.U32();
   parsed.assignments = in.U32();
-  parsed.calls = in.U32();
+  parsed.numbers = in.U32();
   header.dtype = static_cast<DType>(in.U8());
   for (int i = 0; i < 3; ++i) parsed.reserved |= in.U8();
   return parsed;
@@ -161,7 +162,7 @@ ParsedHeader ReadHeader(const Envelope& envelope, ByteReader& in) {
 }  // namespace
 
 absl::StatusOr<size_t> FrameBytes(const MessageHeader& header, const Body& body) {
-  const Shape shape{header, body.assignments.size(), body.calls.size()};
+  const Shape shape{header, body.assignments.size(), body.numbers.size()};
   RETURN_IF_ERROR(CheckShape(shape));
   RETURN_IF_ERROR(CheckRows(shape, body.rows));
   RETURN_IF_ERROR(CheckAssignments(header, body.assignments));
@@ -180,14 +181,14 @@ void GatherRows(const RowsView& rows, std::byte* out) {
 }
 
 void WriteFrame(const MessageHeader& header, const Body& body, std::byte* out) {
-  const Shape shape{header, body.assignments.size(), body.calls.size()};
+  const Shape shape{header, body.assignments.size(), body.numbers.size()};
   ByteWriter writer(out + kEnvelopeBytes);
   WriteHeader(shape, writer);
   for (const Assignment& assignment : body.assignments) {
     writer.U32(assignment.row);
     writer.U32(assignment.expert);
   }
-  for (uint64_t call : body.calls) writer.U64(call);
+  for (uint64_t number : body.numbers) writer.U64(number);
   GatherRows(body.rows, writer.at());
   WriteEnvelope({kWireVersion, static_cast<uint8_t>(header.kind), static_cast<uint8_t>(header.lane),
                  kHeaderBytes, shape.body_bytes()},
@@ -205,7 +206,7 @@ absl::StatusOr<Message> ParseFrame(Payload frame) {
   }
   ByteReader in(frame.bytes().subspan(kEnvelopeBytes));
   ParsedHeader parsed = ReadHeader(envelope, in);
-  const Shape shape{parsed.header, parsed.assignments, parsed.calls};
+  const Shape shape{parsed.header, parsed.assignments, parsed.numbers};
   if (parsed.reserved != 0) return Unknown("reserved", parsed.reserved, "0");
   RETURN_IF_ERROR(CheckShape(shape));
   if (envelope.body_bytes != shape.body_bytes()) {
@@ -221,8 +222,8 @@ absl::StatusOr<Message> ParseFrame(Payload frame) {
     assignment.expert = in.U32();
   }
   RETURN_IF_ERROR(CheckAssignments(message.header, message.assignments));
-  message.calls.resize(parsed.calls);
-  for (uint64_t& call : message.calls) call = in.U64();
+  message.numbers.resize(parsed.numbers);
+  for (uint64_t& number : message.numbers) number = in.U64();
   frame.RemovePrefix(frame.bytes().size() - in.left());
   message.rows = std::move(frame);
   return message;

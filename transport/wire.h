@@ -3,11 +3,11 @@
 //   magic u32 "EMF1" | version u16 | kind u8 | lane u8 | header bytes u32 | body bytes u64 |
 //   checksum u64 | header | body
 //
-// All integers are little-endian. The body is the assignments (row u32, expert u32 each), the calls
-// (u64 each), then the rows without padding. The checksum is XXH3 of header and body, seeded with
-// XXH3 of the 20 bytes before it: it covers every bit of the frame. The parser trusts nothing:
-// every length is checked against the limits of message.h and against the bytes that are there,
-// before it is used.
+// All integers are little-endian. The body is the assignments (row u32, expert u32 each), the
+// numbers (u64 each), then the rows without padding. The checksum is XXH3 of header and body,
+// seeded with XXH3 of the 20 bytes before it: it covers every bit of the frame. The parser trusts
+// nothing: every length is checked against the limits of message.h and against the bytes that are
+// there, before it is used.
 #pragma once
 
 #include <cstddef>

@@ -122,10 +122,20 @@ TEST(Wire, GivesBackPingsPongsAndMessagesWithoutRows) {
 
   MessageHeader pong;
   pong.kind = MessageKind::kPong;
-  const std::vector<uint64_t> calls = {1, ~uint64_t{0}, 7};
-  parsed = Parse(Write(pong, {{}, calls, {}}));
+  const std::vector<uint64_t> numbers = {1, ~uint64_t{0}, 7};
+  parsed = Parse(Write(pong, {{}, numbers, {}}));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
-  EXPECT_EQ(parsed->calls, calls);
+  EXPECT_EQ(parsed->numbers, numbers);
+
+  MessageHeader absent;
+  absent.kind = MessageKind::kNotHere;
+  absent.call = {{3, 5}, 1042};
+  absent.epoch = {3, 18};
+  absent.layer = 26;
+  parsed = Parse(Write(absent, {{}, numbers, {}}));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(parsed->header, absent);
+  EXPECT_EQ(parsed->numbers, numbers);
 
   parsed = Parse(Write(Dispatch(0, 0), {}));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
@@ -144,7 +154,7 @@ TEST(Wire, TakesTheLargestAndRefusesOneMoreByName) {
   auto rows = [&](size_t n, size_t bytes) { return RowsView{&one, 0, bytes, n, {}}; };
   const std::vector<Assignment> most(kMaxAssignmentsPerMessage);
   const std::vector<Assignment> more(kMaxAssignmentsPerMessage + 1);
-  const std::vector<uint64_t> calls(kMaxCallsPerPong + 1);
+  const std::vector<uint64_t> numbers(kMaxNumbersPerMessage + 1);
   MessageHeader pong;
   pong.kind = MessageKind::kPong;
 
@@ -152,14 +162,14 @@ TEST(Wire, TakesTheLargestAndRefusesOneMoreByName) {
       FrameBytes(Dispatch(kMaxRowsPerMessage, 1), {most, {}, rows(kMaxRowsPerMessage, 4)}).ok());
   EXPECT_TRUE(
       FrameBytes(Dispatch(1, kMaxRowElements), {{}, {}, rows(1, kMaxRowElements * 4)}).ok());
-  EXPECT_TRUE(FrameBytes(pong, {{}, absl::MakeSpan(calls).subspan(1), {}}).ok());
+  EXPECT_TRUE(FrameBytes(pong, {{}, absl::MakeSpan(numbers).subspan(1), {}}).ok());
 
   ExpectRefused(Dispatch(kMaxRowsPerMessage + 1, 1), {{}, {}, rows(kMaxRowsPerMessage + 1, 4)},
                 "rows: 16385, at most 16384");
   ExpectRefused(Dispatch(1, kMaxRowElements + 1), {{}, {}, rows(1, (kMaxRowElements + 1) * 4)},
                 "row_elements: 65537, at most 65536");
   ExpectRefused(Dispatch(1, 1), {more, {}, rows(1, 4)}, "assignments: 262145, at most 262144");
-  ExpectRefused(pong, {{}, calls, {}}, "calls: 1025, at most 1024");
+  ExpectRefused(pong, {{}, numbers, {}}, "numbers: 1025, at most 1024");
   // 16384 rows of 4096 f32 are 256 MiB already.
   ExpectRefused(Dispatch(16384, 4096), {{}, {}, rows(16384, 16384)}, "frame bytes: 268435556");
 }
@@ -167,10 +177,10 @@ TEST(Wire, TakesTheLargestAndRefusesOneMoreByName) {
 TEST(Wire, RefusesWhatAKindDoesNotHaveAndRowsThatDoNotFitTheHeader) {
   const std::vector<float> values(8);
   const std::vector<Assignment> assignments = {{1, 0}};
-  const std::vector<uint64_t> calls = {1};
+  const std::vector<uint64_t> numbers = {1};
   MessageHeader ping;
   ExpectRefused(ping, {assignments, {}, {}}, "assignments: only a dispatch");
-  ExpectRefused(ping, {{}, calls, {}}, "calls: only a pong");
+  ExpectRefused(ping, {{}, numbers, {}}, "numbers: only a pong or a not-here has them");
   ping.rows = 1;
   ping.row_elements = 2;
   ExpectRefused(ping, {{}, {}, View(values, 1, 2)}, "rows: only a dispatch or a combine");
@@ -180,8 +190,8 @@ TEST(Wire, RefusesWhatAKindDoesNotHaveAndRowsThatDoNotFitTheHeader) {
   ExpectRefused(Dispatch(1, 3), {{}, {}, View(values, 1, 2)}, "row_bytes: 8, 3 elements of f32");
   ExpectRefused(Dispatch(0, 3), {}, "row_elements: 3 with rows 0");
   MessageHeader odd = Dispatch(0, 0);
-  odd.kind = static_cast<MessageKind>(5);
-  ExpectRefused(odd, {}, "kind: 5");
+  odd.kind = static_cast<MessageKind>(6);
+  ExpectRefused(odd, {}, "kind: 6");
   odd = Dispatch(0, 0);
   odd.lane = static_cast<Lane>(0);
   ExpectRefused(odd, {}, "lane: 0");
@@ -211,12 +221,12 @@ TEST(Wire, ParserNamesTheFieldOfASealedButMalformedFrame) {
   ExpectMalformed(with(kLayer + 8, kMaxRowElements + 1), "row_elements: 65537");
   ExpectMalformed(with(kLayer + 12, ~0u), "assignments: 4294967295");
   ExpectMalformed(with(kLayer + 12, 1), "body bytes");
-  ExpectMalformed(with(kLayer + 16, 1), "calls: only a pong");
+  ExpectMalformed(with(kLayer + 16, 1), "numbers: only a pong or a not-here has them");
   ExpectMalformed(with(kLayer + 20, 0), "dtype: 0");
   ExpectMalformed(with(kLayer + 20, 0x0101), "reserved: 1");
   ExpectMalformed(with(kEnvelopeBytes + 72, 1), "assignments[0].row: 1");
   ExpectMalformed(with(4, 0x02010002), "wire version: 2");
-  ExpectMalformed(with(4, 0x02050001), "kind: 5");
+  ExpectMalformed(with(4, 0x02060001), "kind: 6");
   ExpectMalformed(with(4, 0x04010001), "lane: 4");
 }
 
@@ -281,9 +291,9 @@ TEST(Wire, SurvivesMutationsAndAcceptsNoneThatChangedABit) {
   std::mt19937_64 random(kSeed);
   MessageHeader pong;
   pong.kind = MessageKind::kPong;
-  const std::vector<uint64_t> calls = {1, 2, 3};
+  const std::vector<uint64_t> numbers = {1, 2, 3};
   const std::vector<Bytes> valid = {
-      ExampleFrame(), Write(MessageHeader(), {}), Write(pong, {{}, calls, {}}),
+      ExampleFrame(), Write(MessageHeader(), {}), Write(pong, {{}, numbers, {}}),
       ToBytes(WriteHello(ExampleHello())), ToBytes(WriteRefusal(absl::InternalError("no")))};
   for (int i = 0; i < 100000; ++i) {
     const Bytes& original = valid[random() % valid.size()];

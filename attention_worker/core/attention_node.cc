@@ -15,6 +15,8 @@ namespace {
 DispatcherOptions ForDispatcher(const AttentionNodeOptions& options, const ModelShape& shape) {
   DispatcherOptions out;
   out.liveness = options.liveness;
+  out.retries = options.retries;
+  out.coverage_wait = options.coverage_wait;
   out.row_elements = static_cast<uint32_t>(shape.hidden);
   out.row_bytes = shape.hidden * SizeOf(options.wire_dtype);
   out.top_k = shape.top_k;
@@ -64,7 +66,30 @@ void AttentionNode::OnLoaded(Time now) {
   ready_ = true;
   UpdateProgress();
   LogInfo("ready");
-  session_.Update(now, WorkerState::kReady, ExpertSet(), ExpertSet());
+  TellState(now);
+}
+
+void AttentionNode::TellState(Time now) {
+  WorkerState state = ready_ ? WorkerState::kReady : WorkerState::kLoading;
+  if (drains()) state = WorkerState::kDraining;
+  session_.Update(now, state, ExpertSet(), ExpertSet());
+}
+
+void AttentionNode::Drain(Time now) {
+  draining_ = true;
+  TellState(now);
+}
+
+void AttentionNode::DrainWanted(bool wanted) {
+  drain_wanted_ = wanted;
+  TellState(now_);
+}
+
+void AttentionNode::Released() {
+  if (released_ || sequences() > 0) return;  // control may not have heard of the newest ones
+  released_ = true;
+  LogInfo("drained");
+  host_->Exit(absl::OkStatus());
 }
 
 void AttentionNode::UpdateProgress() {
@@ -93,7 +118,7 @@ void AttentionNode::AdoptTopology(std::shared_ptr<const Topology> topology) {
   LogInfo("topology ", ToString(topology->epoch), "; uncovered: ", Uncovered(*topology).ToText());
   if (classes_.Update(*topology)) {
     const absl::Status why =
-        TryAgainLater("experts are now held by workers of another compute class");
+        TryAgainAnywhere("experts are now held by workers of another compute class");
     for (const SequencePtr& sequence : batch_.running()) End(*sequence, why);
     for (const SequencePtr& sequence : batch_.waiting()) {
       if (sequence->preemptions > 0) End(*sequence, why);
@@ -141,6 +166,7 @@ absl::Status AttentionNode::CheckSubmit(const GenerateRequest& request, Time now
   RETURN_IF_ERROR(CheckHead(request, options_.limits));
   RETURN_IF_ERROR(ValidateRequest(request, options_.limits));
   if (ended_) return TryAgainLater("this worker is stopping");
+  if (drains()) return TryAgainLater("this worker takes nothing new: it is being drained");
   if (!ready_) return TryAgainLater("weights are still loading");
   const size_t most = static_cast<size_t>(options_.batch.max_sequences) + options_.max_waiting;
   const bool full = sequences() >= most;
@@ -240,8 +266,8 @@ void AttentionNode::Tick(Time now) {
   now_ = now;
   if (!ready_) UpdateProgress();
   session_.OnTick(now);
+  EndExpired(now);  // what has ended is not sent again
   dispatcher_.Tick(now);
-  EndExpired(now);
   while (step_.Advance(now)) Commit();
   if (step_.idle()) {
     batch_.Sweep();
@@ -249,6 +275,8 @@ void AttentionNode::Tick(Time now) {
     if (!batch_.running().empty()) StartStep();
     DCHECK(batch_.Check().ok(), "every block of the cache is accounted for");
   }
+  dispatcher_.Silent(silent_);
+  session_.UpdateSilent(now, silent_);
   session_.UpdateLoad({static_cast<uint32_t>(batch_.running().size()),
                        static_cast<uint32_t>(batch_.waiting().size()),
                        static_cast<uint64_t>(batch_.used_blocks()) * compute_->shape().block_rows,
@@ -283,8 +311,8 @@ void AttentionNode::EndExpired(Time now) {
     if (now >= sequence->request.deadline) {
       End(*sequence, expired);
     } else if (!may_admit && now >= PatienceEnds(*sequence)) {
-      End(*sequence, TryAgainLater(session_.lease_held() ? dispatcher_.UnreachableText()
-                                                         : "no lease from control"));
+      End(*sequence, session_.lease_held() ? TryAgainAnywhere(dispatcher_.UnreachableText())
+                                           : TryAgainLater("no lease from control"));
     }
   }
   batch_.SweepWaiting();

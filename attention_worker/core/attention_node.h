@@ -32,8 +32,10 @@ struct AttentionNodeOptions {
   int32_t max_waiting = 1024;  // beyond the max_sequences that may run
   DType wire_dtype = DType::kF32;
   LivenessOptions liveness;
-  // How long a request may wait for an expert that no worker holds, or for a lease.
-  Duration coverage_wait = std::chrono::seconds(2);
+  RetryBudgetOptions retries;
+  // How long a request may wait for an expert that no worker holds, be it admitted or in the midst
+  // of a step, or for a lease.
+  Duration coverage_wait = std::chrono::seconds(30);
 };
 
 class AttentionNode final : public WorkerNode, private WorkerSessionHost {
@@ -48,6 +50,9 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   // when the step that names it is over.
   void Submit(RequestId id, GenerateRequest request, GenerationListener* listener, Time now);
   void Cancel(RequestId id);
+  // Takes nothing new from now on, and exits with OK when what it has is done and control says so.
+  // Control may ask for the same. Idempotent.
+  void Drain(Time now);
   // Ends every request with `why`, and refuses what comes: this life of the worker is over.
   void EndAll(const absl::Status& why);
 
@@ -69,6 +74,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   int32_t most_preemptions() const { return batch_.most_preemptions(); }
   absl::Status CheckCache() const { return ended_ ? absl::OkStatus() : batch_.Check(); }
   size_t calls_out() const { return dispatcher_.calls_out(); }
+  const Dispatcher& dispatcher() const { return dispatcher_; }
   bool serving() const { return ready_ && !ended_ && MayAdmit(); }
   size_t sequences() const {
     return ended_ ? 0 : batch_.running().size() + batch_.waiting().size();
@@ -81,10 +87,15 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   void AdoptTopology(std::shared_ptr<const Topology> topology) override;
   void AdoptIncarnation(Incarnation incarnation) override;
   void LeaseChanged(bool held) override;
+  void DrainWanted(bool wanted) override;
+  void Released() override;
+  void LeftAlone() override { Released(); }
   void Fenced(const std::string& why) override;
 
   void OnLoaded(Time now);
   void UpdateProgress();
+  void TellState(Time now);
+  bool drains() const { return draining_ || drain_wanted_; }
   absl::Status CheckSubmit(const GenerateRequest& request, Time now);
   absl::string_view BytesOf(const GenerateRequest& request, int32_t id) const;
   void End(Sequence& sequence, const absl::Status& why);
@@ -113,11 +124,15 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   StepMachine step_;
   Batch batch_;
   bool ready_ = false;
+  bool draining_ = false;      // by its own wish
+  bool drain_wanted_ = false;  // by an operator's
+  bool released_ = false;
   bool ended_ = false;           // by EndAll
   Time now_{};                   // of the event that is handled: for the session's callbacks
   Time blocked_since_ = kNever;  // nothing may be admitted since then; kNever: it may
   std::vector<Sequence*> row_sequence_;  // of the step's rows
   std::vector<RowRange> ranges_;         // scratch of StartStep
+  std::vector<Incarnation> silent_;      // scratch of Tick
 };
 
 }  // namespace expertmesh

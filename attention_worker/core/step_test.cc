@@ -249,6 +249,10 @@ TEST(StepMachine, GoesOnWhenTheExpertsAreLost) {
   rig.Compute();
   rig.dispatcher.OnClosed(rig.transport.To("e0")->id(), absl::UnavailableError("x"), TestTime(2));
   rig.dispatcher.OnSent(TestTime(2));
+  rig.dispatcher.Tick(TestTime(2));
+  EXPECT_FALSE(rig.step.Advance(TestTime(2)));
+  EXPECT_FALSE(rig.Compute()) << "it waits for them first";
+  rig.dispatcher.Tick(TestTime(2) + DispatcherOptions().coverage_wait);
   EXPECT_THAT(rig.lost, testing::Contains(0));
   EXPECT_THAT(rig.lost, testing::Contains(1));
   rig.step.Advance(TestTime(3));

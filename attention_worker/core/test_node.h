@@ -241,6 +241,7 @@ struct NodeRigOptions {
   SchedulerLimits scheduler{.max_step_rows = 64, .prefill_chunk = 64};
   int32_t max_sequences = 8;
   int32_t max_waiting = 8;
+  Duration coverage_wait = std::chrono::seconds(2);
   int32_t blocks = 64;
   int32_t max_context = 64;
   std::vector<int32_t> eos;
@@ -325,7 +326,7 @@ class NodeRig {
   }
   // Until nothing moves any more.
   void Settle(int64_t ms) {
-    while (Round(ms)) {
+    while (Round(ms) || Round(ms)) {  // the first may only have sent what the second answers
     }
   }
   // Until `client` has this many tokens; false when it never gets there.
@@ -360,6 +361,7 @@ class NodeRig {
     out.limits.hidden = 2;
     out.batch = {options.scheduler, options.max_sequences};
     out.max_waiting = options.max_waiting;
+    out.coverage_wait = options.coverage_wait;
     return out;
   }
 

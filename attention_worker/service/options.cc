@@ -22,6 +22,9 @@ void AddCapacityFlags(CLI::App& app, AttentionWorkerOptions& worker) {
       ->group("Capacity");
   AddNumber(app, "--max-sequences", &worker.max_sequences, 1, 16384, "sequences that run at once")
       ->group("Capacity");
+  AddMilliseconds(app, "--coverage-wait-ms", &worker.coverage_wait, 0, 86'400'000,
+                  "how long a request waits for experts that no worker holds")
+      ->group("Capacity");
   AddNumber(app, "--max-waiting", &worker.max_waiting, 0, 1 << 20,
             "requests that wait, beyond the --max-sequences that run; more are refused")
       ->group("Capacity");

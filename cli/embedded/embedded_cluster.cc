@@ -2,16 +2,21 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <set>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "cli/embedded/local_control_link.h"
+#include "common/log.h"
 #include "common/mutex.h"
 #include "common/status.h"
 
 namespace expertmesh {
 namespace {
+
+constexpr std::chrono::milliseconds kPollPeriod{2};
+constexpr std::chrono::seconds kJoinPatience{10};
 
 // The port to a worker in this process: the worker itself, but not owned.
 class DirectPort final : public AttentionPort {
@@ -94,17 +99,15 @@ absl::StatusOr<std::unique_ptr<EmbeddedCluster>> EmbeddedCluster::Start(Embedded
 
 absl::Status EmbeddedCluster::StartWorkers(EmbeddedOptions options) {
   exit_ = std::make_shared<Exit>();
+  reaper_.Start([](Time) { return kNever; });
   attention_count_ = options.attention_workers;
   for (int i = 1; i <= options.attention_workers; ++i) {
     options.attention.name = absl::StrCat("a", i);
     ASSIGN_OR_RETURN(auto worker, AttentionWorker::Create(options.attention));
     attention_.push_back(std::move(worker));
   }
-  for (int i = 1; i <= options.expert_workers; ++i) {
-    options.expert.name = absl::StrCat("e", i);
-    ASSIGN_OR_RETURN(auto worker, ExpertWorker::Create(options.expert));
-    experts_.push_back(std::move(worker));
-  }
+  expert_options_ = options.expert;
+  for (int i = 1; i <= options.expert_workers; ++i) RETURN_IF_ERROR(AddExpert());
   CoordinatorOptions coordinator;
   coordinator.initial_expert_workers = options.expert_workers;
   coordinator_ = std::make_unique<Coordinator>(
@@ -114,18 +117,99 @@ absl::Status EmbeddedCluster::StartWorkers(EmbeddedOptions options) {
       });
   door_ = std::make_unique<TextDoor>(TextDoorOptions(), options.text, coordinator_.get(),
                                      [this] { return coordinator_->NewRequestId(); });
-  const auto start = [&](auto& worker, const std::string& name) {
-    worker->Start(hub_.Join(name, worker->endpoint()), MakeLocalControlLink(coordinator_.get()),
-                  name, [exit = exit_, name](absl::Status why) { exit->Set(name, why); });
-  };
-  for (size_t i = 0; i < experts_.size(); ++i) start(experts_[i], absl::StrCat("e", i + 1));
-  for (size_t i = 0; i < attention_.size(); ++i) start(attention_[i], absl::StrCat("a", i + 1));
+  for (Expert& expert : experts_) Launch(*expert.worker, expert.name);
+  for (size_t i = 0; i < attention_.size(); ++i) Launch(*attention_[i], absl::StrCat("a", i + 1));
   return absl::OkStatus();
+}
+
+template <typename Worker>
+void EmbeddedCluster::Launch(Worker& worker, const std::string& name) {
+  worker.Start(hub_.Join(name, worker.endpoint()), MakeLocalControlLink(coordinator_.get()), name,
+               [this, name](absl::Status why) {
+                 if (!why.ok()) return exit_->Set(name, why);
+                 reaper_.Post([this, name](Time) { Reap(name); });
+               });
+}
+
+absl::Status EmbeddedCluster::AddExpert() {
+  Expert expert;
+  expert.name = absl::StrCat("e", last_expert_ + 1);
+  expert_options_.name = expert.name;
+  ASSIGN_OR_RETURN(expert.worker, ExpertWorker::Create(expert_options_));
+  ++last_expert_;
+  experts_.push_back(std::move(expert));
+  return absl::OkStatus();
+}
+
+// It was drained: it leaves. An attention worker is kept, since the front door may still name it.
+void EmbeddedCluster::Reap(const std::string& name) {
+  std::vector<Expert> leaves;
+  {
+    MutexLock lock(scaling_);
+    const auto found = std::find_if(experts_.begin(), experts_.end(),
+                                    [&](const Expert& expert) { return expert.name == name; });
+    if (found != experts_.end()) {
+      leaves.push_back(std::move(*found));
+      experts_.erase(found);
+    }
+  }
+  for (size_t i = 0; i < attention_.size(); ++i) {
+    if (name == absl::StrCat("a", i + 1)) attention_[i]->Stop();
+  }
+}
+
+// Neither drained by a scaling, nor by an operator's order.
+std::vector<EmbeddedCluster::Expert*> EmbeddedCluster::StayingExperts() {
+  std::set<std::string> leaving;
+  for (const WorkerListing& worker : coordinator_->List().workers) {
+    if (worker.orders.drain) leaving.insert(worker.report.name);
+  }
+  std::vector<Expert*> staying;
+  for (Expert& expert : experts_) {
+    if (!expert.draining && !leaving.contains(expert.name)) staying.push_back(&expert);
+  }
+  return staying;
+}
+
+absl::StatusOr<EmbeddedCluster::Scaled> EmbeddedCluster::ScaleExperts(int workers) {
+  MutexLock lock(scaling_);
+  std::vector<Expert*> staying = StayingExperts();
+  const size_t wanted = static_cast<size_t>(workers);
+  Scaled scaled;
+  for (; staying.size() > wanted; staying.pop_back()) {
+    staying.back()->draining = true;
+    staying.back()->worker->Drain();
+    scaled.drained.push_back(staying.back()->name);
+  }
+  for (size_t i = staying.size(); i < wanted; ++i) {
+    RETURN_IF_ERROR(AddExpert());
+    Launch(*experts_.back().worker, experts_.back().name);
+    scaled.started.push_back(experts_.back().name);
+  }
+  if (!scaled.started.empty()) ShareWith(scaled.started);
+  return scaled;
+}
+
+// They have joined, or have had the time to; then the load is spread over them too.
+void EmbeddedCluster::ShareWith(const std::vector<std::string>& started) {
+  const auto joined = [&](const std::string& name) {
+    const FleetListing listing = coordinator_->List();
+    return std::any_of(listing.workers.begin(), listing.workers.end(), [&](const auto& worker) {
+      return worker.report.name == name && worker.placement.has_value();
+    });
+  };
+  const Time until = Now() + kJoinPatience;
+  for (const std::string& name : started) {
+    while (!joined(name) && Now() < until) std::this_thread::sleep_for(kPollPeriod);
+  }
+  const absl::Status status = coordinator_->Rebalance(/*force=*/false).status();
+  if (!status.ok()) LogWarning("the load is not spread over new workers: ", status.message());
 }
 
 EmbeddedCluster::~EmbeddedCluster() {
   if (coordinator_ != nullptr) coordinator_->Stop();  // cancels at the workers what still runs
   if (door_ != nullptr) door_->Stop();
+  reaper_.Stop();
   attention_.clear();
   experts_.clear();
 }
@@ -143,16 +227,17 @@ absl::Status EmbeddedCluster::WaitUntilWhole(Duration patience) {
   for (;;) {
     RETURN_IF_ERROR(exit_->Get());
     const FleetListing listing = coordinator_->List();
-    const auto ready =
-        std::count_if(listing.topology.members.begin(), listing.topology.members.end(),
-                      [](const Member& member) { return member.role == WorkerRole::kAttention; });
+    const auto ready = std::count_if(
+        listing.topology.members.begin(), listing.topology.members.end(), [](const Member& member) {
+          return member.role == WorkerRole::kAttention && member.state == WorkerState::kReady;
+        });
     if (ready == attention_count_ && listing.missing.empty()) return absl::OkStatus();
     if (Now() >= until) {
       return absl::DeadlineExceededError(
           absl::StrCat(ready, " of ", attention_count_, " attention workers are ready",
                        listing.missing.empty() ? "" : "; ", listing.missing));
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::this_thread::sleep_for(kPollPeriod);
   }
 }
 

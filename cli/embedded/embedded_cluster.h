@@ -10,6 +10,8 @@
 
 #include "absl/status/statusor.h"
 #include "attention_worker/attention_worker.h"
+#include "common/mutex.h"
+#include "common/task_loop.h"
 #include "coordinator/coordinator.h"
 #include "coordinator/text/text_door.h"
 #include "expert_worker/expert_worker.h"
@@ -37,7 +39,18 @@ class EmbeddedCluster {
 
   Coordinator& coordinator() { return *coordinator_; }
 
+  // What ScaleExperts did, by workers' names.
+  struct Scaled {
+    std::vector<std::string> started, drained;
+  };
+  // Starts expert workers, or drains those with the highest numbers, until `workers` live that do
+  // not drain. Those that start get their share of the experts when they have joined; those that
+  // drain hand over what they have. A number is never used twice. From any thread, one call at a
+  // time.
+  absl::StatusOr<Scaled> ScaleExperts(int workers);
+
   // `told` runs once, on some worker's thread, when a worker has given up (or at once, if one has).
+  // One that was drained has not.
   void OnExit(std::function<void()> told);
   // Why a worker gave up; OK while none has.
   absl::Status ExitStatus();
@@ -52,6 +65,18 @@ class EmbeddedCluster {
  private:
   EmbeddedCluster() = default;
   absl::Status StartWorkers(EmbeddedOptions options);
+  template <typename Worker>
+  void Launch(Worker& worker, const std::string& name);
+
+  struct Expert {
+    std::string name;
+    std::unique_ptr<ExpertWorker> worker;
+    bool draining = false;
+  };
+  absl::Status AddExpert();
+  void Reap(const std::string& name);
+  std::vector<Expert*> StayingExperts();
+  void ShareWith(const std::vector<std::string>& started);
 
   struct Exit;  // the first worker's reason to give up
   std::shared_ptr<Exit> exit_;
@@ -61,7 +86,11 @@ class EmbeddedCluster {
   std::unique_ptr<TextDoor> door_;
   std::atomic<RequestId> last_{0};  // of the users' requests
   std::vector<std::unique_ptr<AttentionWorker>> attention_;
-  std::vector<std::unique_ptr<ExpertWorker>> experts_;
+  ExpertWorkerOptions expert_options_;
+  int last_expert_ = 0;          // number
+  Mutex scaling_;                // guards experts_, once all is started
+  std::vector<Expert> experts_;  // by number
+  TaskLoop reaper_;              // stops those that were drained: they cannot do it themselves
 };
 
 }  // namespace expertmesh

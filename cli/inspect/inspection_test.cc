@@ -8,6 +8,7 @@
 
 #include "cli/inspect/report.h"
 #include "cli/inspect/words.h"
+#include "cli/text/numbers.h"
 #include "tests/support/checkpoint_folder.h"
 
 namespace expertmesh {

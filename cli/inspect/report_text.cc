@@ -5,31 +5,15 @@
 #include "absl/strings/str_join.h"
 #include "cli/inspect/report.h"
 #include "cli/inspect/words.h"
+#include "cli/text/numbers.h"
+#include "cli/text/table.h"
 #include "model/json_fields.h"
 
 namespace expertmesh {
 namespace {
 
-using Row = std::vector<std::string>;
-
+constexpr TableStyle kStyle{.gap = 3, .right = true};
 constexpr size_t kLabelsShown = 8;
-
-// The first column to the left, all others to the right.
-std::string Table(const std::vector<Row>& rows) {
-  std::vector<size_t> width(rows.front().size(), 0);
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) {
-      const std::string fill(width[i] - row[i].size(), ' ');
-      absl::StrAppend(&text, i == 0 ? row[i] + fill : "   " + fill + row[i]);
-    }
-    text += "\n";
-  }
-  return text;
-}
 
 std::string Line(absl::string_view subject, absl::string_view text) {
   return absl::StrCat(subject, std::string(12 - subject.size(), ' '), text, "\n");
@@ -100,7 +84,7 @@ std::string WeightLines(const Inspection& inspection) {
 std::string SizeTable(const Inspection& inspection) {
   const Census& census = inspection.census;
   const Holdings& holdings = inspection.holdings;
-  std::vector<Row> rows = {
+  std::vector<TableRow> rows = {
       {"", "PARAMETERS", inspection.has_weights ? "STORED" : "STORED (assumed)", "IN CPU-F32"}};
   for (int i = 0; i < kTensorRoles; ++i) {
     const auto role = static_cast<TensorRole>(i);
@@ -115,8 +99,9 @@ std::string SizeTable(const Inspection& inspection) {
                     Grouped(census.per_expert), InBytes(holdings.stored.expert),
                     InBytes(holdings.packed.expert)});
   }
-  return absl::StrCat(Table(rows), "a token meets ", Grouped(census.active), " parameters (",
-                      InBillions(census.active), " of ", InBillions(census.total), ")\n");
+  return absl::StrCat(Table(rows, kStyle), "a token meets ", Grouped(census.active),
+                      " parameters (", InBillions(census.active), " of ", InBillions(census.total),
+                      ")\n");
 }
 
 std::string WorkerLines(const Inspection& inspection) {
@@ -127,12 +112,12 @@ std::string WorkerLines(const Inspection& inspection) {
                                   InBytes(inspection.attention_weight_bytes()), " of weights, and ",
                                   InBytes(inspection.cache_bytes_per_token() * 1000),
                                   " of cache for each 1,000 tokens\n");
-  std::vector<Row> rows = {{"EXPERT WORKERS", "EXPERTS EACH", "WEIGHTS EACH"}};
+  std::vector<TableRow> rows = {{"EXPERT WORKERS", "EXPERTS EACH", "WEIGHTS EACH"}};
   for (const ExpertShare& share : ExpertShares(inspection)) {
     rows.push_back({absl::StrCat(share.workers), Grouped(share.experts), InBytes(share.bytes)});
   }
   if (rows.size() == 1) return text + "no routed experts: no expert workers\n";
-  return absl::StrCat(text, "\n", Table(rows));
+  return absl::StrCat(text, "\n", Table(rows, kStyle));
 }
 
 }  // namespace

@@ -4,33 +4,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/text/table.h"
 
 namespace expertmesh {
 namespace {
 
-using Row = std::vector<std::string>;
+constexpr TableStyle kStyle{.right = true};
 
 std::string Number(double value) { return absl::StrFormat("%.*f", value < 100 ? 2 : 1, value); }
 
 std::string Ms(const Summary& summary, double value) {
   return summary.count == 0 ? "-" : Number(value);
-}
-
-// Columns at the right, but for the first.
-std::string Table(const std::vector<Row>& rows) {
-  std::vector<size_t> width(rows.front().size(), 0);
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) width[i] = std::max(width[i], row[i].size());
-  }
-  std::string text;
-  for (const Row& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) {
-      const std::string pad(width[i] - row[i].size(), ' ');
-      absl::StrAppend(&text, i == 0 ? row[i] + pad : "  " + pad + row[i]);
-    }
-    text += "\n";
-  }
-  return text;
 }
 
 std::string FailuresText(const LoadReport& report) {
@@ -47,7 +31,7 @@ std::string FailuresText(const LoadReport& report) {
   return text;
 }
 
-Row LatencyRow(const char* name, const Summary& s) {
+TableRow LatencyRow(const char* name, const Summary& s) {
   return {name,         Ms(s, s.mean), Ms(s, s.p50), Ms(s, s.p90),
           Ms(s, s.p95), Ms(s, s.p99),  Ms(s, s.max)};
 }
@@ -68,7 +52,7 @@ std::string ReportTable(const LoadReport& report) {
   const auto tokens = [&](int64_t count) {
     return absl::StrCat(count, ", ", Number(report.PerSecond(count)), "/s");
   };
-  std::vector<Row> lines = {
+  std::vector<TableRow> lines = {
       {"load", ToString(report.level)},
       {"requests ok", absl::StrCat(report.ok)},
       {"requests failed", absl::StrCat(report.failed)},
@@ -84,28 +68,29 @@ std::string ReportTable(const LoadReport& report) {
         {"goodput", absl::StrFormat("%s/s, %.1f%% of all", Number(report.PerSecond(report.good)),
                                     100 * report.good / all)});
   }
-  return absl::StrCat(Table(lines), "\n",
+  return absl::StrCat(Table(lines, kStyle), "\n",
                       Table({{"ms", "mean", "p50", "p90", "p95", "p99", "max"},
                              LatencyRow("TTFT", report.ttft_ms),
                              LatencyRow("ITL", report.itl_ms),
                              LatencyRow("E2E", report.e2e_ms),
-                             LatencyRow("sent late by", report.send_delay_ms)}),
+                             LatencyRow("sent late by", report.send_delay_ms)},
+                            kStyle),
                       report.failures.empty() ? "" : "\n", FailuresText(report));
 }
 
 std::string SweepTable(const std::vector<LoadReport>& reports) {
-  std::vector<Row> rows = {{"load", "ok", "failed", "req/s", "in tok/s", "out tok/s", "cached",
-                            "TTFT p50", "p99", "ITL p50", "p99", "E2E p50", "p99 ms"}};
+  std::vector<TableRow> rows = {{"load", "ok", "failed", "req/s", "in tok/s", "out tok/s", "cached",
+                                 "TTFT p50", "p99", "ITL p50", "p99", "E2E p50", "p99 ms"}};
   if (reports.front().slo_asked) rows.front().push_back("good/s");
   std::string failures;
   for (const LoadReport& r : reports) {
-    Row row = {ToString(r.level),
-               absl::StrCat(r.ok),
-               absl::StrCat(r.failed + r.not_sent),
-               Number(r.PerSecond(r.ok)),
-               Number(r.PerSecond(r.input_tokens)),
-               Number(r.PerSecond(r.output_tokens)),
-               CachedShare(r)};
+    TableRow row = {ToString(r.level),
+                    absl::StrCat(r.ok),
+                    absl::StrCat(r.failed + r.not_sent),
+                    Number(r.PerSecond(r.ok)),
+                    Number(r.PerSecond(r.input_tokens)),
+                    Number(r.PerSecond(r.output_tokens)),
+                    CachedShare(r)};
     for (const Summary* summary : {&r.ttft_ms, &r.itl_ms, &r.e2e_ms}) {
       row.push_back(Ms(*summary, summary->p50));
       row.push_back(Ms(*summary, summary->p99));
@@ -114,7 +99,7 @@ std::string SweepTable(const std::vector<LoadReport>& reports) {
     rows.push_back(std::move(row));
     failures += FailuresText(r);
   }
-  return absl::StrCat(Table(rows), failures.empty() ? "" : "\n", failures);
+  return absl::StrCat(Table(rows, kStyle), failures.empty() ? "" : "\n", failures);
 }
 
 }  // namespace expertmesh

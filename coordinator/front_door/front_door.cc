@@ -1,6 +1,7 @@
 #include "coordinator/front_door/front_door.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/log.h"
 #include "common/status.h"
 
 namespace expertmesh {
@@ -10,13 +11,13 @@ FrontDoor::FrontDoor(PortFactory ports, GenerationListener* inward)
 
 void FrontDoor::OnTopology(std::shared_ptr<const Topology> topology) {
   topology_ = std::move(topology);
-  uncovered_ = Uncovered(*topology_);
   for (auto& [key, worker] : workers_) worker.listed = false;
   for (const Member& member : topology_->members) {
     if (member.role != WorkerRole::kAttention || member.state != WorkerState::kReady) continue;
     const WorkerKey key{member.name, member.incarnation};
     Worker& worker = workers_[key];
     worker.key = key;
+    worker.compute_class = member.compute_class;
     if (worker.port == nullptr) worker.port = make_port_(member);
     worker.listed = true;
   }
@@ -32,9 +33,6 @@ void FrontDoor::DropUnlisted() {
 absl::Status FrontDoor::MayServe() const {
   if (draining_) return TryAgainLater("the front door is shutting down");
   if (topology_ == nullptr) return TryAgainLater("no topology has been published yet");
-  if (!uncovered_.empty()) {
-    return TryAgainLater(absl::StrCat("no expert worker holds ", uncovered_.ToText()));
-  }
   return absl::OkStatus();
 }
 
@@ -42,6 +40,16 @@ FrontDoor::Worker* FrontDoor::LeastLoaded() {
   Worker* best = nullptr;
   for (auto& [key, worker] : workers_) {
     if (worker.listed && (best == nullptr || worker.sessions < best->sessions)) best = &worker;
+  }
+  return best;
+}
+
+// Who can go on with what `than` began: the least loaded of those with the same arithmetic.
+FrontDoor::Worker* FrontDoor::Another(const Worker& than) {
+  Worker* best = nullptr;
+  for (auto& [key, worker] : workers_) {
+    if (&worker == &than || !worker.listed || worker.compute_class != than.compute_class) continue;
+    if (best == nullptr || worker.sessions < best->sessions) best = &worker;
   }
   return best;
 }
@@ -65,33 +73,63 @@ void FrontDoor::Start(RequestId id, GenerateRequest request, GenerationListener*
     return listener->OnEnd(id, TryAgainLater("no attention worker is ready"));
   }
   affinity_.Note(beginnings, worker->key);
-  sessions_[id] = {listener, worker, std::move(beginnings)};
+  Session& session = sessions_[id];
+  session.listener = listener;
+  session.worker = worker;
+  session.beginnings = std::move(beginnings);
+  session.request = request;
   ++worker->sessions;
   worker->port->Start(id, std::move(request), inward_);
 }
 
 void FrontDoor::Cancel(RequestId id) {
   auto session = sessions_.find(id);
-  if (session != sessions_.end()) session->second.worker->port->Cancel(id);
+  if (session == sessions_.end()) return;
+  session->second.cancelled = true;
+  session->second.worker->port->Cancel(id);
 }
 
 void FrontDoor::OnDelta(RequestId id, Delta delta) {
   auto session = sessions_.find(id);
   if (session == sessions_.end()) return;
-  session->second.beginnings.clear();
-  session->second.listener->OnDelta(id, std::move(delta));
+  Session& its = session->second;
+  its.beginnings.clear();
+  for (const OutputToken& token : delta.tokens) its.request.resumed.push_back(token.id);
+  if (!delta.prompt_logprobs.empty()) its.request.prompt_logprobs = false;
+  its.final |= delta.finish != FinishReason::kNone || !delta.values.empty();
+  its.listener->OnDelta(id, std::move(delta));
+}
+
+// Asks another worker for the rest. False: there is nobody to ask, or it would not help.
+bool FrontDoor::Resubmit(RequestId id, Session& session, const absl::Status& why) {
+  const bool full = absl::IsResourceExhausted(why) && session.resubmissions > 0;
+  if (!absl::IsUnavailable(why) && !full) return false;
+  if (session.final || session.cancelled || draining_) return false;
+  if (session.resubmissions == kMostResubmissions) return false;
+  Worker* other = Another(*session.worker);
+  if (other == nullptr) return false;
+  LogInfo("request ", session.request.request_id, " goes on at ", other->key.first, " after ",
+          session.request.resumed.size(), " tokens: ", why.message());
+  ++session.resubmissions;
+  --session.worker->sessions;
+  session.worker = other;
+  ++other->sessions;
+  DropUnlisted();
+  other->port->Start(id, session.request, inward_);
+  return true;
 }
 
 void FrontDoor::OnEnd(RequestId id, absl::Status status) {
   auto session = sessions_.find(id);
   if (session == sessions_.end()) return;
+  if (Resubmit(id, session->second, status)) return;
   GenerationListener* listener = session->second.listener;
   // A worker that takes nothing has few sessions, and would get this prompt for ever.
   if (!status.ok()) affinity_.Forget(session->second.beginnings, session->second.worker->key);
   --session->second.worker->sessions;
   sessions_.erase(session);
   DropUnlisted();
-  listener->OnEnd(id, std::move(status));
+  listener->OnEnd(id, absl::IsAborted(status) ? AsUnavailable(status) : std::move(status));
 }
 
 void FrontDoor::EndAll(const absl::Status& why) {

@@ -1,9 +1,16 @@
 // front_door.h: a client's request on its way to an attention worker and back: the session, as a
 // state machine.
 //
-// A request is refused at once when the fleet cannot serve it. Otherwise it goes to the READY
-// attention worker that had a prompt of the same beginning last, unless that has many more sessions
-// than others, and else to the one with the fewest; what comes back is passed on.
+// A request is refused at once when no attention worker is READY. Otherwise it goes to the one that
+// had a prompt of the same beginning last, unless that has many more sessions than others, and else
+// to the one with the fewest; what comes back is passed on. (Where experts are uncovered it waits
+// there, as long as that worker lets it.)
+//
+// An attention worker that dies, leaves or refuses in the midst of a request costs no answer: the
+// request goes to another one of the same compute class with the tokens made so far, which goes on
+// from there with the same tokens and bits. That is done kMostResubmissions times; and not when the
+// worker says that no other could do better (TryAgainAnywhere). A request that asks about its
+// prompt alone begins anew, if nothing of its answer has come.
 #pragma once
 
 #include <functional>
@@ -22,6 +29,7 @@ namespace expertmesh {
 // How many more sessions than the least loaded worker one may have that knows the prompt.
 inline constexpr int kAffinitySlack = 8;
 inline constexpr size_t kAffinityBeginnings = 1 << 16;
+inline constexpr int kMostResubmissions = 8;
 
 // Threads: one. Listeners' and ports' methods are called from inside these methods.
 class FrontDoor {
@@ -50,6 +58,7 @@ class FrontDoor {
   using WorkerKey = std::pair<std::string, Incarnation>;
   struct Worker {
     WorkerKey key;
+    ComputeClass compute_class;
     std::unique_ptr<AttentionPort> port;
     int sessions = 0;
     bool listed = true;
@@ -58,17 +67,22 @@ class FrontDoor {
     GenerationListener* listener = nullptr;
     Worker* worker = nullptr;
     std::vector<uint64_t> beginnings;  // of its prompt; empty once an answer has begun
+    GenerateRequest request;           // with the output so far: what another worker would be asked
+    int resubmissions = 0;
+    bool cancelled = false;
+    bool final = false;  // what has come cannot be gone on with elsewhere, or was the end
   };
 
   absl::Status MayServe() const;
   Worker* LeastLoaded();
+  Worker* Another(const Worker& than);
   Worker* ChooseWorker(absl::Span<const uint64_t> beginnings);
+  bool Resubmit(RequestId id, Session& session, const absl::Status& why);
   void DropUnlisted();
 
   PortFactory make_port_;
   GenerationListener* inward_;
   std::shared_ptr<const Topology> topology_;
-  ExpertSet uncovered_;
   bool draining_ = false;
   // By name and incarnation: a worker that was replaced keeps its sessions until they end.
   std::map<WorkerKey, Worker> workers_;

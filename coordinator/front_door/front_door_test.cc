@@ -41,6 +41,7 @@ class FrontDoorTest : public testing::Test, private GenerationListener {
     ~Port() override { test_->ports_.erase(name_); }
     void Start(RequestId id, GenerateRequest request, GenerationListener* listener) override {
       test_->started_.push_back(absl::StrCat(name_, " ", id, " ", request.request_id));
+      test_->requests_.push_back(request);
       if (test_->end_at_once_) listener->OnEnd(id, absl::ResourceExhaustedError("full"));
     }
     void Cancel(RequestId id) override {
@@ -111,6 +112,7 @@ class FrontDoorTest : public testing::Test, private GenerationListener {
   std::set<std::string> ports_;  // that live
   std::vector<std::string> made_;
   std::vector<std::string> started_;
+  std::vector<GenerateRequest> requests_;  // beside started_
   std::vector<std::string> cancelled_;
   bool end_at_once_ = false;
   FrontDoor door_;
@@ -122,11 +124,12 @@ TEST_F(FrontDoorTest, RefusesWhenNobodyHasJoined) {
   ExpectRefused(client, "no topology has been published yet");
 }
 
-TEST_F(FrontDoorTest, RefusesWhatIsUncoveredByName) {
+TEST_F(FrontDoorTest, LetsAnAttentionWorkerWaitForWhatIsUncovered) {
   Publish({Attention("a0")}, 2);
   Client client;
   Start(1, client);
-  ExpectRefused(client, "no expert worker holds layer 1: experts 2-3");
+  EXPECT_THAT(client.ends, IsEmpty());
+  EXPECT_THAT(started_, ElementsAre("a0 1#1 1 r1"));
 }
 
 TEST_F(FrontDoorTest, RefusesWithoutAReadyAttentionWorker) {
@@ -134,15 +137,6 @@ TEST_F(FrontDoorTest, RefusesWithoutAReadyAttentionWorker) {
   Client client;
   Start(1, client);
   ExpectRefused(client, "no attention worker is ready");
-}
-
-TEST_F(FrontDoorTest, ServesAgainWhenAllIsCovered) {
-  Publish({Attention("a0")}, 2);
-  Publish({Attention("a0")}, 4);
-  Client client;
-  Start(1, client);
-  EXPECT_THAT(client.ends, IsEmpty());
-  EXPECT_THAT(started_, ElementsAre("a0 1#1 1 r1"));
 }
 
 TEST_F(FrontDoorTest, RefusesNewRequestsWhileItDrainsAndFinishesTheOthers) {
@@ -267,7 +261,7 @@ TEST_F(FrontDoorTest, AReplacedWorkerKeepsItsPortUntilItsLastSessionEnds) {
   Publish({Attention("a0", 2)});
   Start(3, three);
   EXPECT_EQ(started_.back(), "a0 1#2 3 r3") << "new requests go to the newer life";
-  door_.OnEnd(1, absl::UnavailableError("its stream broke"));
+  door_.OnEnd(1, absl::InternalError("its logits were no numbers"));
   EXPECT_THAT(ports_, UnorderedElementsAre("a0 1#1", "a0 1#2"));
   door_.Cancel(2);
   EXPECT_THAT(cancelled_, ElementsAre("a0 1#1 2"));
@@ -341,9 +335,115 @@ TEST_F(FrontDoorTest, AWorkerThatRefusesAPromptIsNotPreferredForIt) {
   door_.Start(5, request, &clients[5]);
   EXPECT_EQ(started_.back().substr(0, 2), "a1") << "the least loaded";
   OnDelta(5, Token(1));
-  OnEnd(5, absl::UnavailableError("lost"));
+  OnEnd(5, absl::ResourceExhaustedError("lost"));
   door_.Start(6, request, &clients[6]);
   EXPECT_EQ(started_.back().substr(0, 2), "a1") << "it had begun to answer";
+}
+
+// ---- attention workers that are lost in the midst of a request
+
+class ResubmitTest : public FrontDoorTest {
+ protected:
+  static absl::Status Lost() { return TryAgainLater("a0 is lost"); }
+};
+
+TEST_F(ResubmitTest, GoesOnAtAnotherWorkerWithWhatThereIs) {
+  Publish({Attention("a0"), Attention("a1")});
+  Client client;
+  GenerateRequest request;
+  request.prompt = {1, 2, 3};
+  request.resumed = {40};
+  request.max_tokens = 9;
+  request.prompt_logprobs = true;
+  door_.Start(1, request, &client);
+  Delta first = Token(50);
+  first.prompt_logprobs = {-1, -2};
+  door_.OnDelta(1, first);
+  door_.OnDelta(1, Token(51));
+  door_.OnEnd(1, Lost());
+  EXPECT_THAT(client.ends, IsEmpty());
+  ASSERT_EQ(requests_.size(), 2u);
+  EXPECT_EQ(started_[1].substr(0, 2), "a1");
+  EXPECT_EQ(requests_[1].prompt, request.prompt);
+  EXPECT_THAT(requests_[1].resumed, ElementsAre(40, 50, 51));
+  EXPECT_EQ(requests_[1].max_tokens, 9);
+  EXPECT_FALSE(requests_[1].prompt_logprobs) << "they have come";
+  door_.OnDelta(1, Token(52));
+  door_.OnEnd(1, absl::OkStatus());
+  EXPECT_THAT(client.tokens, ElementsAre(50, 51, 52)) << "no gap, nothing twice";
+  EXPECT_THAT(client.ends, ElementsAre(absl::OkStatus()));
+  EXPECT_EQ(door_.sessions(), 0u);
+}
+
+TEST_F(ResubmitTest, IsNoUseWhereNobodyElseIsReadyOrKnowsBetter) {
+  Client alone, uncovered, foreign;
+  Publish({Attention("a0"), Attention("a1", 1, WorkerState::kDraining)});
+  Start(1, alone);
+  door_.OnEnd(1, Lost());
+  EXPECT_THAT(alone.ends, ElementsAre(Lost()));
+  Publish({Attention("a0"), Attention("a1")});
+  Start(2, uncovered);
+  door_.OnEnd(2, TryAgainAnywhere("uncovered: all"));
+  EXPECT_THAT(uncovered.ends, ElementsAre(TryAgainLater("uncovered: all"))) << "for clients";
+  Member other = Attention("a1");
+  other.compute_class = {"cpu-amx-bf16", 3};
+  Publish({Attention("a0"), other});
+  Start(3, foreign);
+  door_.OnEnd(3, Lost());
+  EXPECT_THAT(foreign.ends, ElementsAre(Lost())) << "it would go on with other bits";
+}
+
+TEST_F(ResubmitTest, AsksTheNextOneWhereTheFirstIsFull) {
+  Publish({Attention("a0"), Attention("a1"), Attention("a2")});
+  Client client, refused;
+  Start(1, client);
+  door_.OnDelta(1, Token(5));
+  door_.OnEnd(1, Lost());
+  door_.OnEnd(1, absl::ResourceExhaustedError("full"));
+  EXPECT_THAT(client.ends, IsEmpty());
+  EXPECT_EQ(started_.size(), 3u);
+  Start(2, refused);
+  door_.OnEnd(2, absl::ResourceExhaustedError("full"));
+  EXPECT_EQ(refused.ends.size(), 1u) << "a new request is told";
+}
+
+TEST_F(ResubmitTest, IsNotForOtherErrorsNorAfterTheEndOrACancel) {
+  Publish({Attention("a0"), Attention("a1")});
+  Client internal, finished, cancelled, values;
+  Start(1, internal);
+  door_.OnEnd(1, absl::InternalError("x"));
+  EXPECT_EQ(internal.ends.size(), 1u);
+  Start(2, finished);
+  Delta last = Token(7);
+  last.finish = FinishReason::kLength;
+  door_.OnDelta(2, last);
+  door_.OnEnd(2, Lost());
+  EXPECT_EQ(finished.ends.size(), 1u);
+  Start(3, cancelled);
+  door_.Cancel(3);
+  door_.OnEnd(3, Lost());
+  EXPECT_EQ(cancelled.ends.size(), 1u);
+  Start(4, values);
+  Delta some;
+  some.values = {1, 2};
+  door_.OnDelta(4, some);
+  door_.OnEnd(4, Lost());
+  EXPECT_EQ(values.ends.size(), 1u) << "its values would come again";
+  EXPECT_EQ(started_.size(), 4u);
+}
+
+TEST_F(ResubmitTest, HasABound) {
+  Publish({Attention("a0"), Attention("a1")});
+  Client client;
+  Start(1, client);
+  for (int i = 0; i < kMostResubmissions; ++i) {
+    EXPECT_THAT(client.ends, IsEmpty());
+    door_.OnEnd(1, Lost());
+  }
+  EXPECT_THAT(client.ends, IsEmpty());
+  door_.OnEnd(1, Lost());
+  EXPECT_EQ(client.ends.size(), 1u);
+  EXPECT_EQ(started_.size(), kMostResubmissions + 1u);
 }
 
 }  // namespace

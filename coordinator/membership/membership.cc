@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
 #include "coordinator/membership/publication.h"
-#include "coordinator/placement/placement.h"
 
 namespace expertmesh {
 namespace {
@@ -16,13 +15,41 @@ namespace {
 // must still lose those who are gone.
 constexpr int kMostForgiven = 4;
 
+// How often control looks at how even the load is, and from what max/mean on it does something by
+// itself. (What an operator asks for goes by PlanOptions.)
+constexpr Duration kLookPeriod = std::chrono::seconds(1);
+constexpr double kUnevenInAll = 1.15;
+constexpr double kUnevenInOneLayer = 1.5;
+
+// Who has not come back by then will not: requests have waited that long, too.
+constexpr Duration kLongestFreeze = std::chrono::seconds(30);
+
+// Whether anything but numbers and loads differs: whatever others than the sender are told of.
+bool IsNews(const Report& before, const Report& now) {
+  return before.state != now.state || before.epoch != now.epoch || before.holds != now.holds ||
+         before.loading != now.loading || before.address != now.address ||
+         before.compute_class != now.compute_class || before.memory_bytes != now.memory_bytes;
+}
+
+// What a worker is published with: what it holds and is to keep.
+ExpertSet Answering(const WorkerRecord& record) {
+  ExpertSet holds = record.report.holds;
+  if (holds.grid() != record.assigned.grid()) return holds;
+  ExpertSet going = holds;
+  going.RemoveAll(record.assigned);
+  holds.RemoveAll(going);
+  holds.RemoveAll(record.retiring);
+  return holds;
+}
+
 }  // namespace
 
 Membership::Membership(MembershipOptions options, MembershipHost* host, Time now)
     : options_(options),
       host_(host),
       recovery_ends_(now + options.lease),
-      next_number_(options.first_number) {}
+      next_number_(options.first_number),
+      trigger_(options.balance) {}
 
 void Membership::OnLinkOpened(LinkId link) { links_[link] = ""; }
 
@@ -39,131 +66,33 @@ void Membership::OnReport(LinkId link, const Report& report, Time now) {
   Worker* worker = Admit(link, report, now);
   if (worker == nullptr) return;
   worker->lease_until = now + options_.lease;
+  worker->heard = now;
   worker->forgiven = 0;
   if (report.number <= worker->record.report.number) return;  // overtaken by a newer one
   WorkerRecord& record = worker->record;
+  const WorkerState before = record.state;
+  bool news = !worker->live() || IsNews(record.report, report);
+  if (!worker->live()) {  // it is back, with what it has
+    worker->released = false;
+    for (const ExpertSet* set : {&report.holds, &report.loading}) {
+      if (set->grid() == record.assigned.grid()) record.assigned.InsertAll(*set);
+    }
+  }
   record.report = report;
   record.state = report.state;
-  for (const ExpertSet* set : {&report.holds, &report.loading}) {
-    if (set->grid() == record.assigned.grid()) record.assigned.InsertAll(*set);
-  }
-  Place();
-  if (!Publish()) SendTo(*worker);
+  if (!record.draining()) worker->released = false;  // it was called off
+  CountRows(*worker, now);
+  news |= LoseSilent(report, now);
+  if (before != report.state && worker->expert()) rollout_.FleetChanged();
+  if (thaw_at_ > 0 && CountLive() >= thaw_at_) EndFreeze();
+  worker->answered = false;
+  if (news) Advance();
+  if (!worker->answered) SendTo(*worker);
 }
 
-// Why this worker may not be in the fleet at all; empty when it may.
-std::string Membership::RefusalOf(const Report& report, Time now) {
-  if (report.name.empty()) return "a worker needs a name";
-  if (!model_.has_value()) return "";
-  if (report.model.fingerprint == model_->fingerprint && report.model.grid == model_->grid) {
-    return "";
-  }
-  if (ModelIsFree(now) || Outvotes(report)) {
-    StartOver();
-    return "";
-  }
-  return absl::StrCat("its model ", report.model.name, " has fingerprint ",
-                      ToString(report.model.fingerprint), "; the fleet serves ", model_->name,
-                      " with ", ToString(model_->fingerprint));
-}
-
-bool Membership::AnyLive() const {
-  return std::any_of(workers_.begin(), workers_.end(),
-                     [](const auto& entry) { return entry.second.live(); });
-}
-
-bool Membership::ModelIsFree(Time now) const {
-  return std::all_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
-    const Worker& worker = entry.second;
-    return !worker.live() && now >= worker.lease_until + options_.lease;
-  });
-}
-
-bool Membership::Outvotes(const Report& report) const {
-  return !recovered_ && report.incarnation != Incarnation{} &&
-         std::all_of(workers_.begin(), workers_.end(), [](const auto& entry) {
-           const Worker& worker = entry.second;
-           return !worker.live() || (worker.named_here && worker.record.report.holds.empty());
-         });
-}
-
-// The model that we took for the fleet's is not: whoever has it goes.
-void Membership::StartOver() {
-  LogInfo("model ", model_->name, " is no longer the fleet's");
-  for (auto& [name, worker] : workers_) {
-    if (worker.link == 0) continue;
-    Fence(worker.link, absl::StrCat("its model ", model_->name, " is not the fleet's"));
-    links_[worker.link] = "";
-  }
-  workers_.clear();
-  model_.reset();
-  topology_.reset();
-  saw_term_ = placed_ = false;
-}
-
-// Finds or makes the record of the life that reports, and binds the link to it; null when that life
-// is over.
-Membership::Worker* Membership::Admit(LinkId link, const Report& report, Time now) {
-  auto found = workers_.find(report.name);
-  Worker* known = found == workers_.end() ? nullptr : &found->second;
-  const bool same_life =
-      known != nullptr && (report.incarnation == known->record.incarnation ||
-                           (report.incarnation == Incarnation{} && known->newest_link == link));
-  const bool newborn = report.incarnation == Incarnation{};
-  if (known != nullptr && link < known->newest_link && (same_life || newborn)) {
-    // It waited on a link that its worker has let go of. Were the sender another, it must go.
-    if (newborn) Fence(link, absl::StrCat("a newer life of ", report.name, " has joined"));
-    return nullptr;
-  }
-  if (!same_life) {
-    saw_term_ |= report.highest_term > 0;
-    RaiseTerm(report);
-    if (known != nullptr && !newborn &&
-        (known->named_here || report.incarnation < known->record.incarnation)) {
-      Fence(link, absl::StrCat("a newer life of ", report.name, " is ",
-                               ToString(known->record.incarnation)));
-      return nullptr;
-    }
-    if (known != nullptr && known->link != 0) {
-      Fence(known->link, absl::StrCat("a newer life of ", report.name, " has joined"));
-    }
-    Worker fresh;
-    fresh.record.incarnation = newborn ? Incarnation{term_, next_number_++} : report.incarnation;
-    fresh.named_here = newborn;
-    fresh.record.assigned = ExpertSet(report.model.grid);
-    known = &(workers_[report.name] = std::move(fresh));
-    if (!model_.has_value()) model_ = report.model;
-    LogInfo(Name(report.role), " worker ", report.name, " ", ToString(known->record.incarnation),
-            newborn ? " joins from " : " comes back from ", report.address);
-  }
-  if (known->link != link) {
-    if (known->link != 0) host_->CloseLink(known->link);
-    known->link = known->newest_link = link;
-    known->record.report.number = 0;  // numbers count per link: a life may have started them anew
-    links_[link] = report.name;
-  }
-  return known;
-}
-
-void Membership::RaiseTerm(const Report& report) {
-  if (report.highest_term < term_ || report.highest_term >= kMaxTerm) return;
-  term_ = report.highest_term + 1;
-  LogInfo("term is ", term_, " now: ", report.name, " has seen ", report.highest_term);
-  if (topology_ != nullptr) {  // what was published goes on under the new term
-    auto renewed = std::make_shared<Topology>(*topology_);
-    renewed->epoch = {term_, ++counter_};
-    topology_ = std::move(renewed);
-    host_->TopologyChanged(topology_);
-  }
-}
-
-void Membership::Fence(LinkId link, const std::string& why) {
-  LogWarning("fenced: ", why);
-  Command command;
-  command.term = term_;
-  command.number = ++command_number_;
-  command.fenced = why;
-  host_->SendCommand(link, command);
+int32_t Membership::CountLive() const {
+  return static_cast<int32_t>(std::count_if(workers_.begin(), workers_.end(),
+                                            [](const auto& entry) { return entry.second.live(); }));
 }
 
 // ---- losses
@@ -178,8 +107,7 @@ void Membership::OnLinkClosed(LinkId link, Time now) {
   LogWarning("link of ", name, " is broken");
   worker->second.link = 0;
   Lose(worker->second, now);
-  Place();
-  Publish();
+  Advance();
 }
 
 void Membership::Tick(Time now) {
@@ -199,9 +127,12 @@ void Membership::Tick(Time now) {
     return !entry.second.live() && now >= entry.second.lease_until + options_.forget_lost;
   });
   next_tick_ = AnyLive() ? now + options_.lease / 8 : kNever;
-  if (!lost && !recovers) return;
-  Place();
-  Publish();
+  if (next_look_ == kNever && placed_ && AnyLive()) next_look_ = now + kLookPeriod;
+  const bool thaws = now >= thaw_by_;
+  if (thaws) EndFreeze();
+  if (recovers) rollout_.FleetChanged();
+  if (lost || recovers || thaws) Advance();
+  if (now >= next_look_) LookAtBalance(now);
 }
 
 // For as long as we were paused we heard nobody, and that is not held against the workers.
@@ -220,7 +151,8 @@ void Membership::ForgivePause(Time now) {
 }
 
 Time Membership::NextWakeup() const {
-  Time wake = recovered_ ? next_tick_ : std::min(next_tick_, recovery_ends_);
+  Time wake = std::min({next_tick_, next_look_, thaw_by_});
+  if (!recovered_) wake = std::min(wake, recovery_ends_);
   for (const auto& [name, worker] : workers_) {
     wake = std::min(wake,
                     worker.live() ? worker.lease_until : worker.lease_until + options_.forget_lost);
@@ -229,22 +161,77 @@ Time Membership::NextWakeup() const {
 }
 
 void Membership::Lose(Worker& worker, Time now) {
-  worker.record.state = WorkerState::kLost;
+  worker.record.state = worker.released ? WorkerState::kGone : WorkerState::kLost;
   worker.lease_until = now;
   // What it was assigned stays on record: if this life comes back, it holds that or is loading it.
+  worker.record.retiring = ExpertSet(worker.record.assigned.grid());
+  worker.record.retired_in = Epoch();
+  if (worker.expert()) rollout_.FleetChanged();
+  if (!worker.released) return Freeze(now);
+  WorkerOrders orders = OrdersOf(worker.record.report.name);
+  orders.drain = worker.record.orders.drain = false;  // done: a new life of this name may stay
+  KeepOrders(worker.record.report.name, orders);
+}
+
+// A worker has just been lost: was it one too many?
+void Membership::Freeze(Time now) {
+  const auto lost =
+      static_cast<int32_t>(std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
+        const Worker& worker = entry.second;
+        return worker.record.state == WorkerState::kLost &&
+               now - worker.lease_until <= options_.lease;
+      }));
+  const int32_t before = CountLive() + lost;
+  if (lost < 2 || lost * 3 <= before) return;
+  thaw_at_ = std::max(thaw_at_, before - lost / 2);
+  thaw_by_ = now + kLongestFreeze;
+  LogWarning(lost, " of ", before, " workers have vanished within one lease: nothing is placed or ",
+             "unloaded until ", thaw_at_, " are there");
+}
+
+void Membership::EndFreeze() {
+  if (thaw_at_ > 0) LogInfo("placement goes on");
+  thaw_at_ = 0;
+  thaw_by_ = kNever;
+  rollout_.FleetChanged();
+}
+
+// ---- operators
+
+WorkerOrders Membership::OrdersOf(const std::string& name) const {
+  auto found = orders_.find(name);
+  return found == orders_.end() ? WorkerOrders() : found->second;
+}
+
+void Membership::KeepOrders(const std::string& name, const WorkerOrders& orders) {
+  orders_[name] = orders;
+  if (orders == WorkerOrders()) orders_.erase(name);
+}
+
+void Membership::SetOrders(const std::string& name, const WorkerOrders& orders) {
+  KeepOrders(name, orders);
+  auto worker = workers_.find(name);
+  if (worker == workers_.end()) return;
+  worker->second.record.orders = orders;
+  rollout_.FleetChanged();
+  Advance();
+  SendTo(worker->second);
+}
+
+void Membership::Thaw() {
+  EndFreeze();
+  Advance();
+}
+
+void Membership::Rebalance() {
+  rollout_.WantBalance();
+  Advance();
 }
 
 // ---- placement and topology
 
-ExpertSet Membership::Spoken() const {
-  ExpertSet spoken(model_->grid);
-  for (const auto& [name, worker] : workers_) {
-    if (worker.live() && worker.expert()) spoken.InsertAll(worker.record.assigned);
-  }
-  return spoken;
-}
-
 bool Membership::MayPlace() const {
+  if (thaw_at_ > 0) return false;
   if (placed_) return true;
   if (saw_term_) return recovered_;
   const auto joined = std::count_if(workers_.begin(), workers_.end(), [](const auto& entry) {
@@ -256,37 +243,107 @@ bool Membership::MayPlace() const {
 std::string Membership::WaitingFor() const {
   if (MayPlace()) return "";
   if (topology_ != nullptr && Uncovered(*topology_).empty()) return "";
+  if (frozen()) return WhyFrozen();
   if (saw_term_) return "workers of the running fleet to report (one lease)";
   return absl::StrCat(options_.initial_expert_workers, " expert workers to join");
 }
 
-void Membership::Place() {
-  if (!model_.has_value() || !MayPlace()) return;
-  const ExpertGrid& grid = model_->grid;
-  ExpertSet wanted = ExpertSet::Full(grid);
-  wanted.RemoveAll(Spoken());
-  if (wanted.empty()) {
-    placed_ = true;
-    return;
-  }
-  std::vector<Worker*> takers;
-  std::vector<EmptyWorker> rooms;
+std::string Membership::WhyFrozen() const {
+  if (!frozen()) return "";
+  return absl::StrCat(thaw_at_, " workers to be there, after many vanished at once; ", CountLive(),
+                      " are");
+}
+
+PlacementInput Membership::Placement() {
+  return model_.has_value() ? Rollout::InputOf(FleetNow()) : PlacementInput();
+}
+
+bool Membership::Moving() { return model_.has_value() && !rollout_.idle(FleetNow()); }
+
+Rollout::Fleet Membership::FleetNow() {
+  Rollout::Fleet fleet;
+  fleet.grid = model_->grid;
+  fleet.loads = loads_;  // the same for all rounds of a plan
   for (auto& [name, worker] : workers_) {
-    if (!worker.live() || !worker.expert() || worker.link == 0) continue;
-    if (!worker.record.assigned.empty()) continue;
-    const Report& report = worker.record.report;
-    const uint64_t bytes = std::max<uint64_t>(report.model.expert_bytes, 1);
-    takers.push_back(&worker);
-    rooms.push_back({name, static_cast<int64_t>(report.memory_bytes / bytes)});
+    if (!worker.live()) continue;
+    if (worker.expert()) {
+      fleet.experts.push_back(&worker.record);
+      continue;
+    }
+    const Epoch epoch = worker.record.report.epoch;
+    fleet.oldest_worked_by = std::min(epoch, fleet.oldest_worked_by.value_or(epoch));
   }
-  if (takers.empty()) return;
-  placed_ = true;
-  std::vector<ExpertSet> dealt = DealExperts(wanted, rooms);
-  for (size_t i = 0; i < takers.size(); ++i) {
-    if (dealt[i].empty()) continue;
-    takers[i]->record.assigned = dealt[i];
-    LogInfo(rooms[i].name, " is to hold ", dealt[i].size(), " experts: ", dealt[i].ToText());
-    SendTo(*takers[i]);
+  return fleet;
+}
+
+// Takes those for lost of whom neither this attention worker nor control hears. Not after a pause
+// of ours: then what they said lies unread.
+bool Membership::LoseSilent(const Report& witness, Time now) {
+  if (witness.silent.empty() || (next_tick_ != kNever && now >= next_tick_ + options_.lease / 4)) {
+    return false;
+  }
+  bool lost = false;
+  for (auto& [name, worker] : workers_) {
+    const bool silent =
+        std::binary_search(witness.silent.begin(), witness.silent.end(), worker.record.incarnation);
+    if (!silent || !worker.live() || now - worker.heard <= 2 * kReportPeriod) continue;
+    LogWarning(name, " is silent: ", witness.name, " says so, and control has not heard of it");
+    const LinkId link = std::exchange(worker.link, 0);
+    Lose(worker, now);
+    lost = true;
+    if (link != 0) host_->CloseLink(link);  // it may come back on another
+  }
+  return lost;
+}
+
+// How many rows each expert has run since the worker last said it.
+void Membership::CountRows(Worker& worker, Time now) {
+  const Report& report = worker.record.report;
+  const ExpertGrid& grid = model_->grid;
+  if (report.rows.empty() || report.holds.grid() != grid) return;
+  if (!book_.has_value()) book_.emplace(grid, now);
+  worker.rows.resize(grid.size(), 0);
+  auto rows = report.rows.begin();
+  for (int64_t i = 0; i < grid.size() && rows != report.rows.end(); ++i) {
+    const auto layer = static_cast<int32_t>(i / grid.experts) + grid.first_layer;
+    const auto expert = static_cast<int32_t>(i % grid.experts);
+    if (!report.holds.Contains(layer, expert)) continue;
+    if (*rows > worker.rows[i]) book_->Add(layer, expert, *rows - worker.rows[i], now);
+    worker.rows[i] = *rows++;
+  }
+}
+
+// Whether the load ought to be spread anew. Not while experts are on their way.
+void Membership::LookAtBalance(Time now) {
+  next_look_ = AnyLive() && placed_ ? now + kLookPeriod : kNever;
+  Rollout::Fleet fleet = FleetNow();
+  if (!MayPlace() || fleet.experts.empty() || !rollout_.idle(fleet)) return;
+  if (book_.has_value()) fleet.loads = loads_ = book_->TokensPerSecond(now);
+  PlanOptions worthwhile;  // moving costs more than a little unevenness
+  worthwhile.total_target = kUnevenInAll;
+  worthwhile.layer_target = kUnevenInOneLayer;
+  trigger_.OnBalance(IsUneven(Summarize(Rollout::InputOf(fleet)), worthwhile), now);
+  if (trigger_.Due(now) != PlanKind::kBalance) return;
+  trigger_.OnPlanned(PlanKind::kBalance, /*has_round=*/false, now);
+  Rebalance();
+}
+
+// What follows from what has changed.
+void Membership::Advance() {
+  if (!model_.has_value()) return;
+  const bool may_place = MayPlace();
+  Rollout::Fleet fleet = FleetNow();
+  if (may_place && !fleet.experts.empty()) {
+    placed_ = true;
+    rollout_.PlanRound(fleet);
+  }
+  Publish();
+  while (may_place && topology_ != nullptr &&
+         (rollout_.Retire(fleet, *topology_) || rollout_.Unload(fleet, *topology_))) {
+    Publish();
+  }
+  for (auto& [name, worker] : workers_) {
+    if (worker.expert() && worker.told != worker.record.assigned) SendTo(worker);
   }
 }
 
@@ -297,18 +354,18 @@ bool Membership::MayPublish(const Topology& next) const {
 // A new epoch if what rows are routed by has changed; then everyone is told. True if so.
 bool Membership::Publish() {
   if (!model_.has_value()) return false;
-  std::vector<Member> ready;
+  std::vector<Member> serving;
   for (auto& [name, worker] : workers_) {
     worker.record.note.clear();
-    const Report& report = worker.record.report;
-    if (worker.record.state != WorkerState::kReady) continue;
-    ready.push_back({name, report.role, worker.record.incarnation, report.address,
-                     report.compute_class, worker.record.state, report.holds});
+    const WorkerRecord& record = worker.record;
+    if (!Serves(record.state)) continue;
+    serving.push_back({name, record.report.role, record.incarnation, record.report.address,
+                       record.report.compute_class, record.state, Answering(record)});
   }
   Topology next;
   next.model = *model_;
   std::map<std::string, std::string> notes;
-  next.members = ListMembers(std::move(ready), topology_.get(), &notes);
+  next.members = ListMembers(std::move(serving), topology_.get(), &notes);
   for (auto& [name, note] : notes) workers_[name].record.note = note;
   if (!MayPublish(next)) return false;
   if (topology_ != nullptr) next.epoch = topology_->epoch;
@@ -316,11 +373,27 @@ bool Membership::Publish() {
   next.epoch = {term_, ++counter_};
   topology_ = std::make_shared<const Topology>(std::move(next));
   LogInfo("topology ", ToString(topology_->epoch), ": ", topology_->members.size(),
-          " workers ready; uncovered: ", Uncovered(*topology_).ToText());
+          " workers serve; uncovered: ", Uncovered(*topology_).ToText());
   for (const auto& [name, note] : notes) LogWarning(name, " is ", note);
   host_->TopologyChanged(topology_);
   for (auto& [name, worker] : workers_) SendTo(worker);
   return true;
+}
+
+// Whether a worker that drains has nothing left that anybody needs. Where no attention worker is
+// known at all, not even a lost one, nobody needs anything.
+bool Membership::MayLeave(const Worker& worker) const {
+  const Report& report = worker.record.report;
+  if (report.state != WorkerState::kDraining || !worker.record.draining()) return false;
+  if (!worker.expert()) {
+    const bool idle = report.load.running_sequences + report.load.waiting_sequences == 0;
+    return idle && (topology_ == nullptr || report.epoch >= topology_->epoch);
+  }
+  if (worker.record.assigned.empty() && report.holds.empty()) return true;
+  const bool asked = std::any_of(workers_.begin(), workers_.end(), [](const auto& entry) {
+    return !entry.second.expert() && entry.second.record.state != WorkerState::kGone;
+  });
+  return !asked && recovered_ && thaw_at_ == 0;
 }
 
 void Membership::SendTo(Worker& worker) {
@@ -331,9 +404,14 @@ void Membership::SendTo(Worker& worker) {
   command.incarnation = worker.record.incarnation;
   command.lease = options_.lease;
   if (worker.expert()) command.assigned = worker.record.assigned;
+  command.drain = worker.record.orders.drain;
+  command.released = MayLeave(worker);
   if (topology_ != nullptr && worker.record.report.epoch < topology_->epoch) {
     command.topology = topology_;
   }
+  worker.told = worker.record.assigned;
+  worker.released |= command.released;
+  worker.answered = true;
   host_->SendCommand(worker.link, command);
 }
 

@@ -129,7 +129,7 @@ TEST(Membership, MakesNoNewEpochUnlessRowsAreRoutedOtherwise) {
   fleet.Advance(200);
   EXPECT_EQ(fleet.control.topology()->epoch, epoch);
   EXPECT_EQ(fleet.Record("e0").report.loaded_bytes, 7u) << "but it is known";
-  e0.report.state = WorkerState::kDraining;
+  e0.report.state = WorkerState::kLoading;
   fleet.Say(e0, 300);
   EXPECT_GT(fleet.control.topology()->epoch, epoch);
   EXPECT_THAT(fleet.Names(), IsEmpty());

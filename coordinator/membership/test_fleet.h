@@ -41,6 +41,7 @@ struct TestWorker {
   LinkId link = 0;
   ExpertSet assigned;
   std::string fenced;
+  bool drain = false, released = false;
   size_t heard = 0;  // commands of its link
 };
 
@@ -81,6 +82,8 @@ class TestFleet final : public MembershipHost {
         continue;
       }
       worker.report.incarnation = command.incarnation;
+      worker.drain = command.drain;
+      worker.released |= command.released;
       if (command.topology != nullptr) worker.report.epoch = command.topology->epoch;
       if (command.assigned.grid() == kTestGrid) worker.assigned = command.assigned;
     }
@@ -97,6 +100,11 @@ class TestFleet final : public MembershipHost {
   void Load(TestWorker& worker, int64_t ms) {
     worker.report.state = WorkerState::kReady;
     worker.report.holds.InsertAll(worker.assigned);
+    Say(worker, ms);
+  }
+  // It holds exactly what is wanted of it, and says so.
+  void Obey(TestWorker& worker, int64_t ms) {
+    worker.report.holds = worker.assigned;
     Say(worker, ms);
   }
   // Joins and becomes READY with what it is given.

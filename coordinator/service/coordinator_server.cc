@@ -5,7 +5,6 @@
 
 #include "common/log.h"
 #include "common/status.h"
-#include "coordinator/service/listing.h"
 
 namespace expertmesh {
 namespace {
@@ -15,21 +14,22 @@ constexpr std::chrono::seconds kLastWords{1};  // for statuses of ended calls to
 }  // namespace
 
 CoordinatorServer::CoordinatorServer(Coordinator* coordinator,
-                                     std::shared_ptr<const TextModel> model)
+                                     std::shared_ptr<const TextModel> model, Scaler scaler)
     : coordinator_(coordinator),
       door_({}, std::move(model), coordinator,
             [coordinator] { return coordinator->NewRequestId(); }),
       generation_(
           &door_, [coordinator] { return coordinator->List(); }, &metrics_),
       control_(coordinator),
-      admin_([coordinator] { return coordinator->List(); }) {}
+      admin_(coordinator, std::move(scaler)) {}
 
 CoordinatorServer::~CoordinatorServer() { Stop(Duration::zero()); }
 
 absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
     Coordinator* coordinator, std::shared_ptr<const TextModel> model, const Options& options,
-    Workers workers) {
-  std::unique_ptr<CoordinatorServer> server(new CoordinatorServer(coordinator, std::move(model)));
+    Workers workers, Scaler scaler) {
+  std::unique_ptr<CoordinatorServer> server(
+      new CoordinatorServer(coordinator, std::move(model), std::move(scaler)));
   std::vector<grpc::Service*> services = {&server->generation_, &server->admin_};
   if (workers == Workers::kMayJoin) services.push_back(&server->control_);
   if (!options.metrics_listen.empty()) {

@@ -28,10 +28,11 @@ class CoordinatorServer {
   // from outside becomes one.
   enum class Workers { kMayJoin, kAreHere };
 
-  // `coordinator` outlives the server. `model` is what text goes through.
+  // `coordinator` outlives the server. `model` is what text goes through. `scaler` answers
+  // Admin.Scale, where workers are here.
   static absl::StatusOr<std::unique_ptr<CoordinatorServer>> Start(
       Coordinator* coordinator, std::shared_ptr<const TextModel> model, const Options& options,
-      Workers workers = Workers::kMayJoin);
+      Workers workers = Workers::kMayJoin, Scaler scaler = nullptr);
   ~CoordinatorServer();  // Stop()s without grace
 
   const std::string& address() const { return server_->address(); }
@@ -45,7 +46,8 @@ class CoordinatorServer {
   void Stop(Duration grace);
 
  private:
-  CoordinatorServer(Coordinator* coordinator, std::shared_ptr<const TextModel> model);
+  CoordinatorServer(Coordinator* coordinator, std::shared_ptr<const TextModel> model,
+                    Scaler scaler);
 
   Coordinator* const coordinator_;
   const std::shared_ptr<prometheus::Registry> registry_ = std::make_shared<prometheus::Registry>();

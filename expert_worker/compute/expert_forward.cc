@@ -85,7 +85,7 @@ absl::Status ExpertForward::SelfTest(const LoadedExperts& loaded) {
   std::vector<float> scratch(2 * config.expert_intermediate);
   std::unique_ptr<Stream> stream = device_->NewStream();
   const RowGroup group{0, 0, 1};
-  for (const LoadedExperts::Entry& entry : loaded.entries) {
+  for (const LoadedExpert& entry : loaded) {
     if (cancelled_) return absl::CancelledError("load stopped");
     const ExpertWeights* weights = &entry.weights;
     kernels_->ExpertFfn(*stream, F32Matrix(x.data(), 1, config.hidden),
@@ -110,6 +110,8 @@ absl::Status ExpertForward::FinishLoad() {
   load_result_ = absl::UnknownError("no load");
   return absl::OkStatus();
 }
+
+void ExpertForward::Unload(const ExpertSet& experts) { shard_.Remove(experts); }
 
 void ExpertForward::LoadProgress(uint64_t* loaded, uint64_t* wanted) const {
   *loaded = loaded_bytes_;

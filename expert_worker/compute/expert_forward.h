@@ -30,6 +30,7 @@ class ExpertForward final : public ExpertCompute, private Notifier {
 
   void Load(const ExpertSet& experts, uint64_t token) override;
   absl::Status FinishLoad() override;
+  void Unload(const ExpertSet& experts) override;
   void LoadProgress(uint64_t* loaded, uint64_t* wanted) const override;
   void Run(int32_t layer, absl::Span<const PassRow> rows, uint64_t token) override;
 

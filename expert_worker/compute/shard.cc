@@ -72,15 +72,16 @@ absl::StatusOr<LoadedExperts> LoadExperts(const Checkpoint& checkpoint, const Ex
                                           std::atomic<uint64_t>* progress,
                                           const std::atomic<bool>& cancelled) {
   LoadedExperts loaded;
-  size_t bytes = 0;
   ForEach(experts, [&](int32_t layer, int32_t expert) {
-    bytes += BytesOf(checkpoint, layer, expert, widen);
-    loaded.entries.push_back({layer, expert, {}});
+    LoadedExpert& entry = loaded.emplace_back();
+    entry.layer = layer;
+    entry.expert = expert;
   });
-  ASSIGN_OR_RETURN(loaded.memory, device.Allocate(bytes));
-  std::byte* target = loaded.memory.data();
   std::vector<std::byte> scratch;
-  for (LoadedExperts::Entry& entry : loaded.entries) {
+  for (LoadedExpert& entry : loaded) {
+    ASSIGN_OR_RETURN(entry.memory,
+                     device.Allocate(BytesOf(checkpoint, entry.layer, entry.expert, widen)));
+    std::byte* target = entry.memory.data();
     for (const Part& part : kParts) {
       if (cancelled.load(std::memory_order_relaxed)) return absl::CancelledError("load stopped");
       const std::string name = names::Expert(entry.layer, entry.expert, part.which);
@@ -92,19 +93,30 @@ absl::StatusOr<LoadedExperts> LoadExperts(const Checkpoint& checkpoint, const Ex
   return loaded;
 }
 
-Shard::Shard(ExpertGrid grid) : grid_(grid), table_(grid.size(), nullptr) {}
+Shard::Shard(ExpertGrid grid) : grid_(grid), held_(grid.size()), table_(grid.size(), nullptr) {}
+
+size_t Shard::Place(int32_t layer, int32_t expert) const {
+  return static_cast<size_t>(layer - grid_.first_layer) * grid_.experts + expert;
+}
 
 void Shard::Add(LoadedExperts experts) {
-  loads_.push_back(std::make_unique<LoadedExperts>(std::move(experts)));
-  for (const LoadedExperts::Entry& entry : loads_.back()->entries) {
-    table_[int64_t{entry.layer - grid_.first_layer} * grid_.experts + entry.expert] =
-        &entry.weights;
+  for (LoadedExpert& loaded : experts) {
+    const size_t place = Place(loaded.layer, loaded.expert);
+    held_[place] = std::make_unique<LoadedExpert>(std::move(loaded));
+    table_[place] = &held_[place]->weights;
   }
 }
 
+void Shard::Remove(const ExpertSet& experts) {
+  ForEach(experts, [&](int32_t layer, int32_t expert) {
+    const size_t place = Place(layer, expert);
+    table_[place] = nullptr;
+    held_[place] = nullptr;
+  });
+}
+
 absl::Span<const ExpertWeights* const> Shard::Layer(int32_t layer) const {
-  return absl::MakeConstSpan(table_).subspan(
-      static_cast<size_t>(layer - grid_.first_layer) * grid_.experts, grid_.experts);
+  return absl::MakeConstSpan(table_).subspan(Place(layer, 0), grid_.experts);
 }
 
 }  // namespace expertmesh

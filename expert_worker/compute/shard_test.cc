@@ -75,11 +75,13 @@ TEST_F(ShardTest, ReadsWhatIsAskedForAndNothingElse) {
   const auto loaded = Load(*checkpoint, Of(grid, {{1, 3}, {2, 0}, {2, 7}}));
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   EXPECT_EQ(progress_, 3u * kValues * 2) << "bytes read";
-  EXPECT_EQ(loaded->memory.bytes(), 3 * ExpertBytes(*checkpoint, false));
-  ASSERT_EQ(loaded->entries.size(), 3u);
+  for (const LoadedExpert& entry : *loaded) {
+    EXPECT_EQ(entry.memory.bytes(), ExpertBytes(*checkpoint, false));
+  }
+  ASSERT_EQ(loaded->size(), 3u);
   const std::pair<int32_t, int32_t> expected[] = {{1, 3}, {2, 0}, {2, 7}};
   for (size_t i = 0; i < 3; ++i) {
-    const LoadedExperts::Entry& entry = loaded->entries[i];
+    const LoadedExpert& entry = (*loaded)[i];
     EXPECT_EQ(std::pair(entry.layer, entry.expert), expected[i]);
     using names::Ffn;
     ExpectHolds(*checkpoint, names::Expert(entry.layer, entry.expert, Ffn::kGate),
@@ -98,10 +100,10 @@ TEST_F(ShardTest, HoldsEveryStoredTypeWithItsBits) {
       const auto checkpoint = Open(folder);
       const auto loaded = Load(*checkpoint, Of(GridOf(checkpoint->config()), {{2, 5}}), widen);
       ASSERT_TRUE(loaded.ok()) << loaded.status();
-      EXPECT_EQ(loaded->memory.bytes(), ExpertBytes(*checkpoint, widen));
-      EXPECT_EQ(loaded->entries[0].weights.gate.dtype, PackedDType(dtype, widen));
+      EXPECT_EQ(loaded->front().memory.bytes(), ExpertBytes(*checkpoint, widen));
+      EXPECT_EQ(loaded->front().weights.gate.dtype, PackedDType(dtype, widen));
       ExpectHolds(*checkpoint, names::Expert(2, 5, names::Ffn::kDown),
-                  loaded->entries[0].weights.down);
+                  loaded->front().weights.down);
     }
   }
 }

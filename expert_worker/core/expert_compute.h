@@ -33,6 +33,9 @@ class ExpertCompute {
   // Bytes read so far, and to be read, by the load that runs.
   virtual void LoadProgress(uint64_t* loaded, uint64_t* wanted) const = 0;
 
+  // Gives the memory of `experts` back; all of them are held, and no pass that runs has their rows.
+  virtual void Unload(const ExpertSet& experts) = 0;
+
   // Runs the rows through their experts of `layer`; all of them are held. `rows` and what it points
   // to stay until OnComputed(token). One pass at a time.
   virtual void Run(int32_t layer, absl::Span<const PassRow> rows, uint64_t token) = 0;

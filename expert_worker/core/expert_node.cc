@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/log.h"
@@ -9,6 +10,9 @@
 
 namespace expertmesh {
 namespace {
+
+constexpr Duration kFirstLoadBackoff = std::chrono::seconds(1);
+constexpr Duration kLongestLoadBackoff = std::chrono::seconds(30);
 
 size_t OutputBytes(const Message& dispatch) {
   return dispatch.assignments.size() * dispatch.header.row_elements * SizeOf(dispatch.header.dtype);
@@ -32,7 +36,9 @@ ExpertNode::ExpertNode(ExpertNodeOptions options, ExpertCompute* compute, Contro
       queue_(options_.max_pass_rows),
       wanted_(options_.identity.model.grid),
       loading_(options_.identity.model.grid),
-      holds_(options_.identity.model.grid) {}
+      holds_(options_.identity.model.grid),
+      leaving_(options_.identity.model.grid),
+      rows_run_(options_.identity.model.grid.size(), 0) {}
 
 ExpertNode::~ExpertNode() = default;
 
@@ -67,11 +73,19 @@ void ExpertNode::Assign(const ExpertSet& experts) {
     return;
   }
   wanted_ = experts;
+  leaving_ = holds_;
+  leaving_.RemoveAll(wanted_);
+  Unload();
   StartLoad();
 }
 
+void ExpertNode::AdoptTopology(std::shared_ptr<const Topology> topology) {
+  epoch_ = topology->epoch;
+}
+
 void ExpertNode::StartLoad() {
-  if (load_running_) return;
+  if (load_running_ || retry_load_ != kNever || !leaving_.empty())
+    return;  // first what is to go gives its memory back
   ExpertSet missing = wanted_;
   missing.RemoveAll(holds_);
   if (missing.empty()) return;
@@ -84,22 +98,81 @@ void ExpertNode::StartLoad() {
 void ExpertNode::OnLoaded(Time now) {
   load_running_ = false;
   if (absl::Status status = compute_->FinishLoad(); !status.ok()) {
-    host_->Exit(status);
-    return;
+    if (holds_.empty()) return host_->Exit(status);
+    // What it has is needed all the more.
+    LogError("a load has failed, and is tried again: ", status.message());
+    load_backoff_ = std::clamp(2 * load_backoff_, kFirstLoadBackoff, kLongestLoadBackoff);
+    retry_load_ = now + load_backoff_;
+    return TellState(now);
   }
+  load_backoff_ = Duration::zero();
   holds_.InsertAll(loading_);
+  leaving_ = holds_;  // what was loaded may not be wanted any more
+  leaving_.RemoveAll(wanted_);
   UpdateProgress();
   LogInfo("ready with ", holds_.size(), " experts");
+  Unload();
   StartLoad();  // what was assigned meanwhile
   TellState(now);
 }
 
+// What is no longer wanted goes as soon as no call in hand needs it.
+void ExpertNode::Unload() {
+  if (leaving_.empty() || Needed(leaving_)) return;
+  LogInfo("unloading ", leaving_.size(), " experts: ", leaving_.ToText());
+  compute_->Unload(leaving_);
+  holds_.RemoveAll(leaving_);
+  leaving_ = ExpertSet(holds_.grid());
+  StartLoad();
+}
+
+bool ExpertNode::Needed(const ExpertSet& experts) const {
+  for (const auto& [token, held] : calls_) {
+    if (held.answered) continue;
+    const Message& request = held.call.request;
+    for (const Assignment& a : request.assignments) {
+      if (experts.Contains(static_cast<int32_t>(request.header.layer),
+                           static_cast<int32_t>(a.expert))) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+bool ExpertNode::Serves(uint32_t layer, uint32_t expert) const {
+  return holds_.Contains(static_cast<int32_t>(layer), static_cast<int32_t>(expert)) &&
+         !leaving_.Contains(static_cast<int32_t>(layer), static_cast<int32_t>(expert));
+}
+
+void ExpertNode::Drain(Time now) {
+  draining_ = true;
+  TellState(now);
+}
+
+void ExpertNode::Released() {
+  if (!calls_.empty() || std::exchange(released_, true)) return;  // it comes again
+  LogInfo("drained");
+  host_->Exit(absl::OkStatus());
+}
+
+// Who still asks is not left in the lurch, however long control is away.
+void ExpertNode::LeftAlone() {
+  if (peers_.empty()) Released();
+}
+
 void ExpertNode::TellState(Time now) {
-  if (holds_.empty() && !load_running_) return;  // JOINING still
   ExpertSet loading = wanted_;
   loading.RemoveAll(holds_);
-  session_.Update(now, holds_.empty() ? WorkerState::kLoading : WorkerState::kReady, holds_,
-                  loading);
+  WorkerState state = WorkerState::kReady;
+  if (draining_ || drain_wanted_) {
+    state = WorkerState::kDraining;
+  } else if (holds_.empty()) {
+    state = load_running_ ? WorkerState::kLoading : WorkerState::kJoining;
+  }
+  ExpertSet answered = holds_;
+  answered.RemoveAll(leaving_);
+  session_.Update(now, state, answered, loading);
 }
 
 // ---- peers and their calls
@@ -125,6 +198,7 @@ void ExpertNode::OnClosed(ChannelId id, const absl::Status& why, Time now) {
     const bool free = held.abandoned && !held.in_pass && !held.answered;
     it = free ? EndCall(it) : std::next(it);
   }
+  Unload();
 }
 
 void ExpertNode::OnMessage(ChannelId id, Message message, Time now) {
@@ -137,6 +211,7 @@ void ExpertNode::OnMessage(ChannelId id, Message message, Time now) {
       return OnPing(id, peer->second, message.header);
     case MessageKind::kCombine:
     case MessageKind::kPong:
+    case MessageKind::kNotHere:
       break;
   }
   peer->second.channel->Close(absl::InvalidArgumentError("an expert worker sends combines"));
@@ -160,12 +235,13 @@ absl::Status ExpertNode::CheckDispatch(const Message& message) const {
     return absl::InvalidArgumentError(absl::StrCat("dispatch asks for a combine of ", combine_bytes,
                                                    " bytes; at most ", kMaxFrameBytes));
   }
+  const ExpertGrid& grid = holds_.grid();
   for (const Assignment& a : message.assignments) {
-    if (a.expert > INT32_MAX || header.layer > INT32_MAX ||
-        !holds_.Contains(static_cast<int32_t>(header.layer), static_cast<int32_t>(a.expert))) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("dispatch for layer ", header.layer, " expert ", a.expert,
-                       ", which is not held here (epoch ", ToString(header.epoch), ")"));
+    const int64_t layer = int64_t{header.layer} - grid.first_layer;
+    if (layer < 0 || layer >= grid.layers || a.expert >= static_cast<uint32_t>(grid.experts)) {
+      return absl::InvalidArgumentError(absl::StrCat("dispatch for layer ", header.layer,
+                                                     " expert ", a.expert,
+                                                     ", which the model does not have"));
     }
   }
   return absl::OkStatus();
@@ -203,6 +279,10 @@ void ExpertNode::OnDispatch(ChannelId id, Peer& peer, Message message) {
     peer.channel->Close(status);
     return;
   }
+  const bool all_here =
+      std::all_of(message.assignments.begin(), message.assignments.end(),
+                  [&](const Assignment& a) { return Serves(message.header.layer, a.expert); });
+  if (!all_here) return AnswerNotHere(peer, message);
   const uint64_t token = next_token_++;
   Held& held = NewCall(token);
   held.call.channel = id;
@@ -212,10 +292,33 @@ void ExpertNode::OnDispatch(ChannelId id, Peer& peer, Message message) {
   StartPass();
 }
 
+// None of it is run: the sender asks others for all of it, or for what else we hold once more.
+void ExpertNode::AnswerNotHere(Peer& peer, const Message& message) {
+  std::vector<uint64_t> absent;
+  for (const Assignment& a : message.assignments) {
+    const bool fits = absent.size() < kMaxNumbersPerMessage;
+    if (fits && !Serves(message.header.layer, a.expert)) absent.push_back(a.expert);
+  }
+  std::sort(absent.begin(), absent.end());
+  absent.erase(std::unique(absent.begin(), absent.end()), absent.end());
+  MessageHeader answer;
+  answer.kind = MessageKind::kNotHere;
+  answer.call = message.header.call;
+  answer.epoch = epoch_;
+  answer.layer = message.header.layer;
+  Body body;
+  body.numbers = absent;
+  LogInfo(peer.name, " asks for ", absent.size(), " experts of layer ", answer.layer, " by epoch ",
+          ToString(message.header.epoch), "; they are not here in ", ToString(epoch_));
+  if (absl::Status sent = peer.channel->Send(answer, body, Event(), nullptr); !sent.ok()) {
+    peer.channel->Close(Annotate(sent, "not here"));
+  }
+}
+
 void ExpertNode::OnPing(ChannelId id, Peer& peer, const MessageHeader& ping) {
   std::vector<uint64_t> in_hand;
   for (const auto& [token, held] : calls_) {
-    if (held.call.channel == id && in_hand.size() < kMaxCallsPerPong) {
+    if (held.call.channel == id && in_hand.size() < kMaxNumbersPerMessage) {
       in_hand.push_back(held.call.request.header.call.sequence);
     }
   }
@@ -224,7 +327,7 @@ void ExpertNode::OnPing(ChannelId id, Peer& peer, const MessageHeader& ping) {
   pong.ping = ping.ping;
   pong.call.sender = peer.incarnation;
   Body body;
-  body.calls = in_hand;
+  body.numbers = in_hand;
   if (absl::Status status = peer.channel->Send(pong, body, Event(), nullptr); !status.ok()) {
     LogDebug("pong to ", peer.name, " not sent: ", status.message());
   }
@@ -259,6 +362,8 @@ void ExpertNode::StartPass() {
   if (pass_running_ || queue_.empty()) return;
   int32_t layer = 0;
   queue_.TakePass(pass_, &layer);
+  const ExpertGrid& grid = holds_.grid();
+  const int64_t first = int64_t{layer - grid.first_layer} * grid.experts;
   pass_rows_.clear();
   for (const PassPiece& piece : pass_) {
     const Message& request = piece.call->request;
@@ -266,6 +371,7 @@ void ExpertNode::StartPass() {
     const size_t row_bytes = request.header.row_elements * SizeOf(request.header.dtype);
     for (size_t i = piece.first; i < piece.first + piece.count; ++i) {
       const Assignment& a = request.assignments[i];
+      ++rows_run_[first + a.expert];
       pass_rows_.push_back({request.rows.bytes().data() + a.row * row_bytes,
                             static_cast<int32_t>(a.expert),
                             piece.call->output.data() + i * row_bytes});
@@ -294,6 +400,7 @@ void ExpertNode::OnPassDone() {
     }
     it = next;
   }
+  Unload();
   StartPass();
 }
 
@@ -331,8 +438,27 @@ void ExpertNode::OnComputed(uint64_t token, Time now) {
 }
 
 void ExpertNode::Tick(Time now) {
+  if (now >= retry_load_) {
+    retry_load_ = kNever;
+    StartLoad();
+  }
   if (load_running_) UpdateProgress();
+  if (now >= next_rows_) {
+    next_rows_ = now + kRowsPeriod;
+    UpdateRows();
+  }
   session_.OnTick(now);
+}
+
+void ExpertNode::UpdateRows() {
+  const ExpertSet& told = session_.report().holds;
+  const ExpertGrid& grid = told.grid();
+  std::vector<uint64_t> rows;
+  for (int64_t i = 0; i < grid.size(); ++i) {
+    const auto layer = static_cast<int32_t>(i / grid.experts) + grid.first_layer;
+    if (told.Contains(layer, static_cast<int32_t>(i % grid.experts))) rows.push_back(rows_run_[i]);
+  }
+  session_.UpdateRows(std::move(rows));
 }
 
 void ExpertNode::UpdateProgress() {
@@ -341,6 +467,6 @@ void ExpertNode::UpdateProgress() {
   session_.UpdateProgress(loaded, wanted);
 }
 
-Time ExpertNode::NextWakeup() const { return session_.NextWakeup(); }
+Time ExpertNode::NextWakeup() const { return std::min(session_.NextWakeup(), retry_load_); }
 
 }  // namespace expertmesh

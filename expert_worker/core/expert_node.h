@@ -1,8 +1,11 @@
 // expert_node.h: the protocol of an expert worker: membership, load, dispatches in, combines out.
 //
 // It answers any row for an expert that it holds, whatever epoch is stamped on it: the epoch orders
-// topologies, not arithmetic. A dispatch that comes twice while it is in hand is computed once;
-// after its combine has left it is computed again, and the sender drops what it does not wait for.
+// topologies, not arithmetic. A dispatch that asks for others is answered NOT_HERE as a whole. What
+// control no longer wants here is neither answered nor reported from then on, and unloaded when the
+// calls in hand that need it are done; nothing is loaded before that. A dispatch that comes twice
+// while it is in hand is computed once; after its combine has left it is computed again, and the
+// sender drops what it does not wait for.
 #pragma once
 
 #include <map>
@@ -26,7 +29,7 @@ struct ExpertNodeOptions {
 // What one channel may have in hand at once; who sends more loses the channel. An attention worker
 // has one call per step and expert worker. Bytes are those of dispatched rows and of the combine's;
 // a single call, which a frame bounds, is always taken.
-inline constexpr size_t kMaxCallsPerPeer = kMaxCallsPerPong;
+inline constexpr size_t kMaxCallsPerPeer = kMaxNumbersPerMessage;
 inline constexpr size_t kMaxBytesPerPeer = 2 * kMaxFrameBytes;
 // Of the memory of ended calls that is kept for the next ones.
 inline constexpr size_t kMaxSpareBytes = size_t{64} << 20;
@@ -37,6 +40,10 @@ class ExpertNode final : public WorkerNode, private WorkerSessionHost {
   ExpertNode(ExpertNodeOptions options, ExpertCompute* compute, ControlLink* control,
              ControlLinkListener* listener, Transport* transport, NodeHost* host);
   ~ExpertNode() override;
+
+  // Asks control to be relieved of everything; it goes on answering until it is, and then exits
+  // with OK. Control may ask for the same. Idempotent.
+  void Drain(Time now);
 
   void Start(Time now) override;
   void OnLinkUp(Time now) override;
@@ -72,18 +79,26 @@ class ExpertNode final : public WorkerNode, private WorkerSessionHost {
   void Connect() override;
   void SendReport(const Report& report) override;
   void Assign(const ExpertSet& experts) override;
-  void AdoptTopology(std::shared_ptr<const Topology> topology) override {}
+  void AdoptTopology(std::shared_ptr<const Topology> topology) override;
   void AdoptIncarnation(Incarnation incarnation) override;
   void LeaseChanged(bool held) override;
+  void DrainWanted(bool wanted) override { drain_wanted_ = wanted; }
+  void Released() override;
+  void LeftAlone() override;
   void Fenced(const std::string& why) override;
 
   void StartLoad();
   void OnLoaded(Time now);
+  void Unload();
+  bool Needed(const ExpertSet& experts) const;
+  bool Serves(uint32_t layer, uint32_t expert) const;
   void TellState(Time now);
   void UpdateProgress();
+  void UpdateRows();
   absl::Status CheckDispatch(const Message& message) const;
   absl::Status CheckShare(ChannelId id, const Message& message, bool* repeated) const;
   void OnDispatch(ChannelId id, Peer& peer, Message message);
+  void AnswerNotHere(Peer& peer, const Message& message);
   void OnPing(ChannelId id, Peer& peer, const MessageHeader& ping);
   Held& NewCall(uint64_t token);
   CallMap::iterator EndCall(CallMap::iterator call);
@@ -114,7 +129,16 @@ class ExpertNode final : public WorkerNode, private WorkerSessionHost {
   ExpertSet wanted_;
   ExpertSet loading_;
   ExpertSet holds_;
+  ExpertSet leaving_;  // of them, those that are to be unloaded
+  Epoch epoch_;
+  std::vector<uint64_t> rows_run_;  // [grid.size()] of each expert, in this life
+  Time next_rows_{};                // when control is told of them
   bool load_running_ = false;
+  Time retry_load_ = kNever;  // after one that failed
+  Duration load_backoff_{};
+  bool draining_ = false;      // by its own wish
+  bool drain_wanted_ = false;  // by an operator's
+  bool released_ = false;
 };
 
 }  // namespace expertmesh

@@ -14,20 +14,24 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
 
-TEST(ExpertNodePeers, ClosesTheChannelThatAsksForAnExpertWhichIsNotHeldAndNoOther) {
+TEST(ExpertNodePeers, SaysWhichExpertsAreNotHereAndRunsNothingOfTheCall) {
   ExpertRig rig;
   rig.Serve();  // experts 0 to 2
   auto wrong = rig.Dial(5), right = rig.Dial(6);
   rig.Send(right, rig.Dispatch(6, 1, {0}));
-  rig.Send(wrong, rig.Dispatch(5, 1, {0, 3}, 2));
-  ASSERT_EQ(wrong->closes.size(), 1u);
-  EXPECT_EQ(wrong->closes[0].code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(std::string(wrong->closes[0].message()),
-              HasSubstr("layer 2 expert 3, which is not held here (epoch 1.3)"));
+  rig.Send(wrong, rig.Dispatch(5, 9, {3, 0, 3}, 2));
+  ASSERT_EQ(wrong->absences.size(), 1u);
+  const MessageHeader& header = wrong->absences[0].header;
+  EXPECT_EQ(header.call, (CallId{{1, 5}, 9}));
+  EXPECT_EQ(header.layer, 2u);
+  EXPECT_THAT(wrong->absences[0].numbers, ElementsAre(3));
+  EXPECT_FALSE(wrong->closed());
   rig.FinishPass();
-  EXPECT_FALSE(right->closed());
   EXPECT_EQ(right->combines.size(), 1u);
   EXPECT_EQ(rig.compute.passes.size(), 1u) << "not one of its rows is computed";
+  rig.Send(wrong, rig.Dispatch(5, 10, {0}, 2));
+  rig.FinishPass();
+  EXPECT_EQ(wrong->combines.size(), 1u);
 }
 
 TEST(ExpertNodePeers, RefusesLayersAndExpertsOfNoModel) {
@@ -156,7 +160,7 @@ TEST(ExpertNodePeers, PongsNameTheCallsOfThatChannelThatAreInHand) {
   EXPECT_EQ(a5->pongs[0].header.ping, 3u);
   EXPECT_EQ(a5->pongs[0].header.lane, Lane::kControl);
   EXPECT_EQ(a5->pongs[0].header.call.sender, (Incarnation{1, 5})) << "whose calls they are";
-  EXPECT_THAT(a5->pongs[0].calls, IsEmpty());
+  EXPECT_THAT(a5->pongs[0].numbers, IsEmpty());
 
   rig.Send(a5, rig.Dispatch(5, 11, {0}));
   rig.FinishPass();                        // its combine is on the way
@@ -164,12 +168,12 @@ TEST(ExpertNodePeers, PongsNameTheCallsOfThatChannelThatAreInHand) {
   rig.Send(a5, rig.Dispatch(5, 13, {0}));  // waiting
   rig.Send(a6, rig.Dispatch(6, 14, {0}));
   rig.Ping(a5, 4);
-  EXPECT_THAT(a5->pongs.back().calls, UnorderedElementsAre(11, 12, 13));
+  EXPECT_THAT(a5->pongs.back().numbers, UnorderedElementsAre(11, 12, 13));
   rig.Ping(a6, 1);
-  EXPECT_THAT(a6->pongs.back().calls, ElementsAre(14));
+  EXPECT_THAT(a6->pongs.back().numbers, ElementsAre(14));
   rig.Flush(a5);
   rig.Ping(a5, 5);
-  EXPECT_THAT(a5->pongs.back().calls, UnorderedElementsAre(12, 13)) << "11 has left";
+  EXPECT_THAT(a5->pongs.back().numbers, UnorderedElementsAre(12, 13)) << "11 has left";
 }
 
 TEST(ExpertNodePeers, APongThatCannotBeSentIsDropped) {

@@ -307,5 +307,94 @@ TEST(ExpertNode, ReusesItsMemoryWithoutMixingCalls) {
   }
 }
 
+TEST(ExpertNode, TellsEveryTwoSecondsHowManyRowsEachExpertHasRun) {
+  ExpertRig rig;
+  rig.Serve();  // experts 0 to 2 of both layers
+  auto channel = rig.Dial(5);
+  rig.Send(channel, rig.Dispatch(5, 1, {0, 2, 0}));
+  rig.FinishPass();
+  rig.Send(channel, rig.Dispatch(5, 2, {1}, 2));
+  rig.FinishPass();
+  rig.node.Tick(TestTime(3000));
+  EXPECT_THAT(rig.control.reports.back().rows, ElementsAre(2, 0, 1, 0, 1, 0));
+  rig.node.Tick(TestTime(3300));
+  EXPECT_THAT(rig.control.reports.back().rows, IsEmpty()) << "not each time";
+  rig.node.Tick(TestTime(5000));
+  EXPECT_THAT(rig.control.reports.back().rows, ElementsAre(2, 0, 1, 0, 1, 0));
+}
+
+// ---- unloading
+
+TEST(ExpertNodeUnload, LetsGoOfWhatIsNoLongerWantedAndSaysSo) {
+  ExpertRig rig;
+  rig.Serve();  // experts 0 to 2
+  rig.Assign(rig.Experts(1, 2), 10);
+  ASSERT_EQ(rig.compute.unloads.size(), 1u);
+  EXPECT_EQ(rig.compute.unloads[0], rig.Experts(0, 0));
+  EXPECT_EQ(rig.node.holds(), rig.Experts(1, 2));
+  EXPECT_EQ(rig.control.reports.back().holds, rig.Experts(1, 2));
+  auto channel = rig.Dial(5);
+  rig.Send(channel, rig.Dispatch(5, 1, {0}));
+  EXPECT_EQ(channel->absences.size(), 1u);
+}
+
+TEST(ExpertNodeUnload, WaitsForTheCallsInHandThatNeedIt) {
+  ExpertRig rig(1);
+  rig.Serve();
+  auto channel = rig.Dial(5);
+  rig.Send(channel, rig.Dispatch(5, 1, {0, 1}));  // two passes
+  rig.Send(channel, rig.Dispatch(5, 2, {2}));
+  rig.Assign(rig.Experts(2, 2), 10);
+  rig.Send(channel, rig.Dispatch(5, 3, {0}));
+  EXPECT_EQ(channel->absences.size(), 1u) << "new calls for it are not taken";
+  EXPECT_THAT(rig.compute.unloads, IsEmpty());
+  rig.FinishPass();
+  EXPECT_THAT(rig.compute.unloads, IsEmpty());
+  while (channel->combines.empty()) rig.FinishPass();
+  EXPECT_EQ(channel->combines[0].rows, Answer(1, {0, 1}));
+  ASSERT_EQ(rig.compute.unloads.size(), 1u) << "the other call does not need it";
+  EXPECT_EQ(rig.compute.unloads[0], rig.Experts(0, 1));
+}
+
+TEST(ExpertNodeUnload, WaitsForAPassWhoseChannelHasClosed) {
+  ExpertRig rig;
+  rig.Serve();
+  auto channel = rig.Dial(5);
+  rig.Send(channel, rig.Dispatch(5, 1, {0}));
+  rig.Assign(rig.Experts(1, 2), 10);
+  rig.node.OnClosed(channel->id(), absl::UnavailableError("x"), TestTime(11));
+  EXPECT_THAT(rig.compute.unloads, IsEmpty()) << "the pass reads the weights";
+  rig.FinishPass();
+  EXPECT_EQ(rig.compute.unloads.size(), 1u);
+}
+
+TEST(ExpertNodeUnload, IsForgottenWhenItIsWantedAgain) {
+  ExpertRig rig;
+  rig.Serve();
+  auto channel = rig.Dial(5);
+  rig.Send(channel, rig.Dispatch(5, 1, {0}));
+  rig.Assign(rig.Experts(1, 2), 10);
+  rig.Assign(rig.Experts(0, 2), 11);
+  rig.Send(channel, rig.Dispatch(5, 2, {0}));
+  rig.FinishPass();
+  rig.FinishPass();
+  EXPECT_THAT(channel->absences, IsEmpty());
+  EXPECT_EQ(channel->combines.size(), 2u);
+  EXPECT_THAT(rig.compute.unloads, IsEmpty());
+  EXPECT_EQ(rig.compute.loads.size(), 1u);
+}
+
+TEST(ExpertNodeUnload, DropsWhatWasLoadedInVain) {
+  ExpertRig rig;
+  rig.Serve();
+  rig.Assign(rig.Experts(0, 3), 10);
+  rig.Assign(rig.Experts(0, 2), 11);
+  EXPECT_THAT(rig.compute.unloads, IsEmpty());
+  rig.Load(20);
+  ASSERT_EQ(rig.compute.unloads.size(), 1u);
+  EXPECT_EQ(rig.compute.unloads[0], rig.Experts(3, 3));
+  EXPECT_EQ(rig.node.holds(), rig.Experts(0, 2));
+}
+
 }  // namespace
 }  // namespace expertmesh

@@ -26,7 +26,7 @@ class PeerChannel final : public Channel {
   struct Sent {
     MessageHeader header;
     std::vector<float> rows;
-    std::vector<uint64_t> calls;
+    std::vector<uint64_t> numbers;
   };
 
   explicit PeerChannel(ChannelId id) : id_(id) {}
@@ -34,13 +34,16 @@ class PeerChannel final : public Channel {
   absl::Status Send(const MessageHeader& header, const Body& body, Event,
                     SentCallback callback) override {
     if (!send_error.ok()) return send_error;
-    Sent message{header, {}, {body.calls.begin(), body.calls.end()}};
+    Sent message{header, {}, {body.numbers.begin(), body.numbers.end()}};
     for (size_t i = 0; i < body.rows.rows; ++i) {
       const size_t at = message.rows.size();
       message.rows.resize(at + body.rows.row_bytes / sizeof(float));
       std::memcpy(message.rows.data() + at, body.rows.row(i), body.rows.row_bytes);
     }
-    (header.kind == MessageKind::kPong ? pongs : combines).push_back(std::move(message));
+    std::vector<Sent>& kept = header.kind == MessageKind::kPong      ? pongs
+                              : header.kind == MessageKind::kNotHere ? absences
+                                                                     : combines;
+    kept.push_back(std::move(message));
     if (callback) unsent.push_back(std::move(callback));
     return absl::OkStatus();
   }
@@ -50,6 +53,7 @@ class PeerChannel final : public Channel {
   absl::Status send_error;
   std::vector<Sent> combines;
   std::vector<Sent> pongs;
+  std::vector<Sent> absences;        // NOT_HERE
   std::vector<SentCallback> unsent;  // messages whose memory is still read
   std::vector<absl::Status> closes;
 
@@ -96,6 +100,7 @@ class ManualCompute final : public ExpertCompute {
     load_token = token;
   }
   absl::Status FinishLoad() override { return load_result; }
+  void Unload(const ExpertSet& experts) override { unloads.push_back(experts); }
   void LoadProgress(uint64_t* loaded, uint64_t* wanted) const override {
     *loaded = loaded_bytes;
     *wanted = wanted_bytes;
@@ -118,7 +123,7 @@ class ManualCompute final : public ExpertCompute {
     return 2 * x + 100 * static_cast<float>(expert) + 1000 * static_cast<float>(layer);
   }
 
-  std::vector<ExpertSet> loads;
+  std::vector<ExpertSet> loads, unloads;
   uint64_t load_token = 0;
   absl::Status load_result;
   uint64_t loaded_bytes = 0, wanted_bytes = 0;

@@ -27,6 +27,8 @@ constexpr std::array<Kind, static_cast<size_t>(FaultKind::kCount)> kKinds = {{
     {"replace", std::chrono::seconds(5), InjectReplace},
     {"clock jump", Duration(0), InjectClockJump},
     {"bad disk", Duration(0), InjectBadDisk},
+    {"drain", std::chrono::seconds(8), InjectDrain},
+    {"operator", std::chrono::seconds(5), InjectOperator},
 }};
 
 const Kind& KindOf(const FaultPlan& fault) { return kKinds[static_cast<size_t>(fault.kind)]; }

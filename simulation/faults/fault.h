@@ -26,6 +26,8 @@ enum class FaultKind {
   kReplace,       // paused, and a new life takes its name; later the old one wakes up
   kClockJump,     // one process's clock leaps ahead
   kBadDisk,       // the next load of an expert worker fails
+  kDrain,         // SIGTERM: a worker asks to be relieved, exits, and is started again
+  kOperator,      // a worker is cordoned or drained for a while, or the load is spread anew
   kCount,
 };
 
@@ -60,5 +62,7 @@ void InjectCrash(Cluster& cluster, const FaultPlan& fault);
 void InjectReplace(Cluster& cluster, const FaultPlan& fault);
 void InjectClockJump(Cluster& cluster, const FaultPlan& fault);
 void InjectBadDisk(Cluster& cluster, const FaultPlan& fault);
+void InjectDrain(Cluster& cluster, const FaultPlan& fault);
+void InjectOperator(Cluster& cluster, const FaultPlan& fault);
 
 }  // namespace expertmesh::simulation

@@ -14,13 +14,15 @@ void Monitor::OnReport(Process& worker, const Report& report) {
   lives_.OnReport(worker, report);
 }
 
-void Monitor::OnCommandSent(Process& coordinator, const Command& command) {
-  if (command.fenced.empty()) coverage_.OnCommandSent(coordinator, command);
+void Monitor::OnCommandSent(Process& coordinator, const Membership& control,
+                            const Command& command) {
+  if (command.fenced.empty()) coverage_.OnCommandSent(coordinator, control, command);
 }
 
 void Monitor::OnCommandArrives(Process& worker, Process& coordinator, const Command& command) {
   terms_.OnCommandArrives(worker, coordinator, command);
   lives_.OnCommandArrives(worker, command);
+  coverage_.OnCommandArrives(worker, command);
 }
 
 void Monitor::OnTopology(Process& coordinator, const Topology& topology) {
@@ -46,9 +48,25 @@ void Monitor::InspectAttention(Process& process, const AttentionNode& node) {
                             absl::StrCat(process.label(), " has preempted one sequence ",
                                          node.most_preemptions(), " times"));
   }
+  CheckRetries(process, node.dispatcher());
   if (node.sequences() != 0 || node.used_blocks() == 0) return;
   process.world().Violate("no_block_leaked", absl::StrCat(process.label(), " has no sequence, and ",
                                                           node.used_blocks(), " blocks are taken"));
+}
+
+// retries_in_budget: since it began, a worker has sent no more again than a share of its first
+// calls and what time allows.
+void Monitor::CheckRetries(Process& process, const Dispatcher& dispatcher) {
+  const auto [begun, first] = begun_.try_emplace(process.label(), process.now());
+  const std::chrono::duration<double> lived = process.now() - begun->second;
+  const RetryBudgetOptions& budget = dispatcher.budget();
+  const double allowed = budget.most + budget.per_second * lived.count() +
+                         budget.share * static_cast<double>(dispatcher.first_calls());
+  if (static_cast<double>(dispatcher.retries()) <= allowed + 1e-6) return;
+  process.world().Violate(
+      "retries_in_budget",
+      absl::StrCat(process.label(), " has sent ", dispatcher.retries(), " calls again, after ",
+                   dispatcher.first_calls(), " first ones in ", lived.count(), " s"));
 }
 
 void Monitor::InspectExpert(Process& process, const ExpertNode& node) {

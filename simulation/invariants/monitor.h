@@ -2,6 +2,7 @@
 // invariants. One class per concern; README.md lists all of them by name.
 #pragma once
 
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -24,7 +25,7 @@ class Monitor {
 
   // Between workers and control.
   void OnReport(Process& worker, const Report& report);
-  void OnCommandSent(Process& coordinator, const Command& command);
+  void OnCommandSent(Process& coordinator, const Membership& control, const Command& command);
   void OnCommandArrives(Process& worker, Process& coordinator, const Command& command);
   void OnTopology(Process& coordinator, const Topology& topology);
 
@@ -36,10 +37,13 @@ class Monitor {
   void InspectExpert(Process& process, const ExpertNode& node);
 
  private:
+  void CheckRetries(Process& process, const Dispatcher& dispatcher);
+
   TermWatch terms_;
   LifeWatch lives_;
   CoverageWatch coverage_;
   std::set<std::pair<std::string, CallId>> applied_;
+  std::map<std::string, Time> begun_;  // by attention worker's label
 };
 
 }  // namespace expertmesh::simulation

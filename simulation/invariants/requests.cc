@@ -50,7 +50,10 @@ void CheckFinish(World& world, const RequestRecord& record, const Delta& delta) 
                                delta.stop_token_id == record.answer.stop_token_id
                          : delta.finish == FinishReason::kNone;
   used.cached_tokens = delta.usage.cached_tokens;  // it depends on who was there before
-  const int32_t reusable = record.request.prompt_logprobs ? 0 : used.prompt_tokens;
+  // Who asks for the prompt's logprobs reuses nothing, unless it went on elsewhere when it had
+  // them.
+  const bool had = record.prompt_logprobs > 0 || used.prompt_tokens == 1;
+  const int32_t reusable = record.request.prompt_logprobs && !had ? 0 : used.prompt_tokens;
   const bool cached = used.cached_tokens >= 0 && used.cached_tokens <= reusable;
   if (told && cached && delta.usage == used && scores == record.answer.prompt_logprobs.size())
     return;

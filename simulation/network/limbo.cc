@@ -6,7 +6,7 @@ Message StoredMessage::Copy() const {
   Message message;
   message.header = header;
   message.assignments = assignments;
-  message.calls = calls;
+  message.numbers = numbers;
   if (!rows.empty()) message.rows = Payload(std::vector<std::byte>(rows));
   return message;
 }

@@ -18,7 +18,7 @@ namespace expertmesh::simulation {
 struct StoredMessage {
   MessageHeader header;
   std::vector<Assignment> assignments;
-  std::vector<uint64_t> calls;
+  std::vector<uint64_t> numbers;
   std::vector<std::byte> rows;
 
   Message Copy() const;

@@ -36,7 +36,7 @@ StoredMessagePtr Take(const Outgoing& out) {
   auto message = std::make_shared<StoredMessage>();
   message->header = out.header;
   message->assignments = out.assignments;
-  message->calls = out.calls;
+  message->numbers = out.numbers;
   message->rows.resize(out.rows.rows * out.rows.row_bytes);
   if (!message->rows.empty()) GatherRows(out.rows, message->rows.data());
   return message;

@@ -89,7 +89,6 @@ void LinkServer::OnDialled(const std::shared_ptr<Socket>& socket, const SessionP
 
 void LinkServer::SendCommand(const std::shared_ptr<Socket>& socket, const SessionPtr& session,
                              const Command& command) {
-  process_->monitor().OnCommandSent(*process_, command);
   auto shared = std::make_shared<const Command>(command);
   SendControl(*network_, *socket, [process = process_, session, shared] {
     if (!session->up) return;

@@ -23,6 +23,8 @@ AttentionNodeOptions OptionsFor(const ProcessIdentity& who, const StubModel& mod
   options.limits = model.limits;
   options.batch = settings.batch;
   options.max_waiting = settings.max_waiting;
+  options.retries = settings.retries;
+  options.coverage_wait = settings.coverage_wait;
   return options;
 }
 

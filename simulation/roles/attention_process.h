@@ -15,6 +15,8 @@ struct AttentionSettings {
   int32_t blocks = 32;
   BatchOptions batch;
   int32_t max_waiting = 64;
+  RetryBudgetOptions retries;
+  Duration coverage_wait = std::chrono::seconds(30);
   ComputePace pace;
 };
 
@@ -31,6 +33,7 @@ class AttentionProcess final : public WorkerProcess, private AttentionPort {
   absl::Status Judge(const Hello& peer) override;
   void OnMessage(ChannelId channel, Message message) override;
   void Discard() override;
+  void Drain() override { node_->Drain(now()); }
 
  private:
   WorkerNode* node() override { return node_.get(); }

@@ -18,12 +18,14 @@ uint64_t NumberOfThisStart(const World& world) {
 }  // namespace
 
 CoordinatorProcess::CoordinatorProcess(World* world, Monitor* monitor, Network* network,
-                                       ProcessIdentity identity, int32_t initial_expert_workers)
+                                       ProcessIdentity identity, int32_t initial_expert_workers,
+                                       TriggerOptions balance)
     : Process(world, monitor, std::move(identity)),
       network_(network),
       link_server_(network, this, this) {
   MembershipOptions options;
   options.initial_expert_workers = initial_expert_workers;
+  options.balance = balance;
   options.first_number = NumberOfThisStart(*world);
   membership_ = std::make_unique<Membership>(options, this, now());
   door_ = std::make_unique<FrontDoor>(
@@ -78,6 +80,7 @@ void CoordinatorProcess::OnLinkClosed(LinkId id) {
 }
 
 void CoordinatorProcess::SendCommand(LinkId link, const Command& command) {
+  monitor().OnCommandSent(*this, *membership_, command);
   if (auto found = links_.find(link); found != links_.end()) found->second.send(command);
 }
 

@@ -20,7 +20,7 @@ class CoordinatorProcess final : public Process,
                                  public GenerationListener {
  public:
   CoordinatorProcess(World* world, Monitor* monitor, Network* network, ProcessIdentity identity,
-                     int32_t initial_expert_workers);
+                     int32_t initial_expert_workers, TriggerOptions balance);
   ~CoordinatorProcess() override;
 
   // From clients; in this process's loop.
@@ -28,6 +28,7 @@ class CoordinatorProcess final : public Process,
   void CancelRequest(RequestId id);
 
   const Membership* membership() const { return membership_.get(); }
+  Membership& control() { return *membership_; }  // in this process's loop
   size_t sessions() const { return door_->sessions(); }
 
   void OnLinkOpened(LinkId id, Link link) override;

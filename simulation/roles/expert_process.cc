@@ -8,8 +8,6 @@
 namespace expertmesh::simulation {
 namespace {
 
-constexpr uint64_t kRoomForAll = 1u << 20;
-
 ExpertNodeOptions OptionsFor(const ProcessIdentity& who, const StubModel& model,
                              const ExpertSettings& settings) {
   ExpertNodeOptions options;
@@ -17,10 +15,10 @@ ExpertNodeOptions OptionsFor(const ProcessIdentity& who, const StubModel& model,
   identity.name = who.name;
   identity.role = WorkerRole::kExpert;
   identity.address = who.address;
-  identity.memory_bytes = kRoomForAll;
   identity.threads = 1;
   identity.compute_class = {"stub", model.key};
   identity.model = model.Identity();
+  identity.memory_bytes = settings.room * identity.model.expert_bytes;
   identity.holds = ExpertSet(model.grid);
   options.max_pass_rows = settings.max_pass_rows;
   return options;

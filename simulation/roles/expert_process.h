@@ -10,6 +10,7 @@
 namespace expertmesh::simulation {
 
 struct ExpertSettings {
+  uint64_t room = 1 << 20;  // experts that fit
   size_t max_pass_rows = 16;
   ComputePace pace;
 };
@@ -26,6 +27,7 @@ class ExpertProcess final : public WorkerProcess {
   const WorkerNode* worker_node() const override { return node_.get(); }
   absl::Status Judge(const Hello& peer) override;
   void Discard() override;
+  void Drain() override { node_->Drain(now()); }
   void FailNextLoad(bool fail) { compute_.FailNextLoad(fail); }
 
  private:

@@ -23,6 +23,7 @@ class WorkerProcess : public Process, public Endpoint, public ControlLinkListene
 
   virtual WorkerRole role() const = 0;
   virtual const WorkerNode* worker_node() const = 0;
+  virtual void Drain() = 0;
 
   // Endpoint, ControlLinkListener: called in this process's loop.
   void OnOpened(std::shared_ptr<Channel> channel, const Hello& peer) override;

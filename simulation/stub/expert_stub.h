@@ -19,6 +19,7 @@ class ExpertStub final : public ExpertCompute {
 
   void Load(const ExpertSet& experts, uint64_t token) override;
   absl::Status FinishLoad() override;
+  void Unload(const ExpertSet& experts) override { held_.RemoveAll(experts); }
   void LoadProgress(uint64_t* loaded, uint64_t* wanted) const override { *loaded = *wanted = 0; }
   void Run(int32_t layer, absl::Span<const PassRow> rows, uint64_t token) override;
 

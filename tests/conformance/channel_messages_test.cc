@@ -66,7 +66,7 @@ TEST_P(ChannelConformance, DeliversPingsPongsAndMessagesWithoutRows) {
   got = a0_.recorder.TakeMessages(1);
   ASSERT_EQ(got.size(), 1u);
   EXPECT_EQ(got[0].header, pong);
-  EXPECT_EQ(got[0].calls, calls);
+  EXPECT_EQ(got[0].numbers, calls);
 
   Fates fates;
   ASSERT_TRUE(a_->Send(DispatchOf(Matrix(0, 0, 0), 1), {}, Event(), fates.For(0)).ok());

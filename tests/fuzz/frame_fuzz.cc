@@ -38,7 +38,7 @@ void CheckMessage(const Bytes& frame) {
     CHECK(assignment.row < header.rows, "each assignment names a row");
   }
   const Body body = {message->assignments,
-                     message->calls,
+                     message->numbers,
                      {message->rows.bytes().data(), row_bytes, row_bytes, header.rows, {}}};
   const absl::StatusOr<size_t> size = FrameBytes(header, body);
   CHECK(size.ok() && *size == frame.size(), "what may be read may be written");

@@ -277,7 +277,10 @@ TEST(Programs, HelpIsGroupedAndSaysSomethingOfEachFlag) {
       {"expertmesh", {"generate"}},     {"expertmesh", {"chat"}},
       {"expertmesh", {"tokenize"}},     {"expertmesh", {"render"}},
       {"expertmesh", {"topology"}},     {"expertmesh", {"load"}},
-      {"expertmesh", {"inspect"}},
+      {"expertmesh", {"inspect"}},      {"expertmesh", {"plan"}},
+      {"expertmesh", {"drain"}},        {"expertmesh", {"pin"}},
+      {"expertmesh", {"cordon"}},       {"expertmesh", {"rebalance"}},
+      {"expertmesh", {"thaw"}},         {"expertmesh", {"scale"}},
   };
   for (auto [program, words] : kPrograms) {
     words.push_back("--help");

@@ -19,6 +19,7 @@ namespace {
 using testing::HasSubstr;
 
 constexpr Duration kPatience = std::chrono::seconds(30);
+constexpr char kRoomForHalf[] = "1180000";  // bytes: 24 of 48 experts; nobody can take over
 
 GenerateRequest LongRequest() {
   GenerateRequest request;
@@ -42,6 +43,8 @@ class FailureTest : public testing::Test {
   ProcessCluster cluster_{{.model = EXPERTMESH_SOURCE_DIR "/models/tiny",
                            .attention_workers = 1,
                            .expert_workers = 2,
+                           .attention_flags = {"--coverage-wait-ms", "300"},
+                           .expert_flags = {"--memory-bytes", kRoomForHalf},
                            .coordinator_flags = {"--drain-ms", "60000"}}};
 
   Bits Ask(const GenerateRequest& request) {

@@ -71,8 +71,9 @@ FrontDoors::FrontDoors()
        Text(kTinyFolder));
   EmbeddedOptions half = Tiny();
   half.expert.memory_bytes = size_t{1} << 20;
+  half.attention.coverage_wait = Milliseconds(100);
   half.expert.isa = "scalar";  // everywhere the same bytes
-  Open(Door::kHalfCovered, AddCluster(half, "no READY expert worker holds")->coordinator(),
+  Open(Door::kHalfCovered, AddCluster(half, "no expert worker that serves holds")->coordinator(),
        Text(kTinyFolder));
 }
 

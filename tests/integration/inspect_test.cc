@@ -119,7 +119,9 @@ TEST(InspectCommand, TellsWhatTheWorkersTakeToTheByte) {
       const auto experts = LoadExperts(*checkpoint, ExpertSet::Full(GridOf(config)), false, device,
                                        &progress, cancelled)
                                .value();
-      EXPECT_EQ(report["expert_workers"][0]["weight_bytes_each"], experts.memory.bytes());
+      size_t expert_bytes = 0;
+      for (const LoadedExpert& expert : experts) expert_bytes += expert.memory.bytes();
+      EXPECT_EQ(report["expert_workers"][0]["weight_bytes_each"], expert_bytes);
       EXPECT_EQ(report["packed_bytes"]["per_expert"], ExpertBytes(*checkpoint, false));
     }
   }

@@ -232,11 +232,11 @@ TEST_F(LoadTest, ALostServerIsCountedAndNothingSucceeds) {
     EXPECT_EQ(report["requests"]["failed_by_code"]["UNAVAILABLE"]["count"], 6);
     EXPECT_TRUE(report["ttft_ms"].is_null());
   };
-  cluster_->Kill("e1");
-  expect_unavailable(Load(words));
-  cluster_->Kill("coordinator");
   std::vector<std::string> told = words;
   told.insert(told.end(), {"--vocabulary", "2048"});
+  cluster_->Kill("a1");
+  expect_unavailable(Load(told));
+  cluster_->Kill("coordinator");
   expect_unavailable(Load(told));
   const Outcome asked = Load(words);
   EXPECT_EQ(asked.code, 1);

@@ -30,7 +30,10 @@ ProcessCluster::ProcessCluster(ProcessClusterOptions options) : options_(std::mo
 }
 
 ProcessCluster::~ProcessCluster() {
-  for (auto& [name, process] : processes_) process->Signal(SIGTERM);
+  for (auto& [name, process] : processes_) {
+    process->Signal(SIGTERM);
+    process->Signal(SIGTERM);  // now, not when the others have taken over
+  }
   for (auto& [name, process] : processes_) {
     EXPECT_TRUE(process->Wait(std::chrono::seconds(20)).has_value()) << name << " hangs";
   }
@@ -57,8 +60,9 @@ void ProcessCluster::StartCoordinator() {
 
 void ProcessCluster::StartWorker(const std::string& name) {
   const bool attention = name[0] == 'a';
-  std::vector<std::string> flags = {"--name",        name,     "--model",   options_.model,
-                                    "--coordinator", address_, "--threads", "1"};
+  std::vector<std::string> flags = {
+      "--name", name,        "--model", options_.model, "--coordinator",
+      address_, "--threads", "1",       "--drain-ms",   absl::StrCat(options_.drain_ms)};
   const auto& more = attention ? options_.attention_flags : options_.expert_flags;
   flags.insert(flags.end(), more.begin(), more.end());
   auto& process = processes_[name];

@@ -19,6 +19,7 @@ struct ProcessClusterOptions {
   std::vector<std::string> attention_flags;
   std::vector<std::string> expert_flags;
   std::vector<std::string> coordinator_flags;
+  int drain_ms = 0;  // of workers, after SIGTERM
 };
 
 class ProcessCluster {

@@ -15,7 +15,7 @@ Message Take(Outgoing& out) {
   Message message;
   message.header = out.header;
   message.assignments = std::move(out.assignments);
-  message.calls = std::move(out.calls);
+  message.numbers = std::move(out.numbers);
   const size_t bytes = out.rows.rows * out.rows.row_bytes;
   if (bytes != 0) {
     auto* copy = new std::byte[bytes];  // not a vector: it would be zeroed first

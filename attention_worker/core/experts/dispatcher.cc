@@ -5,196 +5,125 @@
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "attention_worker/core/experts/finite.h"
 #include "common/check.h"
 #include "common/log.h"
+#include "common/mutant.h"
 #include "common/status.h"
 
 namespace expertmesh {
-namespace {
-
-constexpr Duration kFirstBackoff = std::chrono::milliseconds(100);
-constexpr Duration kLongestBackoff = std::chrono::seconds(1);
-constexpr Duration kOpenTimeout = std::chrono::seconds(3);
-
-}  // namespace
 
 Dispatcher::Dispatcher(DispatcherOptions options, Transport* transport, NodeHost* host, Lost lost)
-    : options_(options), transport_(transport), host_(host), lost_(std::move(lost)) {}
+    : options_(options),
+      host_(host),
+      lost_(std::move(lost)),
+      peers_(options.liveness, transport,
+             [this](const Peer& peer, ChannelId channel, ExpertPeers::End end) {
+               OnGone(peer, channel, end);
+             }),
+      budget_(options.retries) {}
 
-// ---- who is there
+void Dispatcher::SetIncarnation(Incarnation mine) {
+  mine_ = mine;
+  peers_.SetIncarnation(mine);
+}
 
 void Dispatcher::AdoptTopology(std::shared_ptr<const Topology> topology, Time now) {
   topology_ = std::move(topology);
   replicas_ = ReplicaTable(*topology_);
-  for (auto& [name, peer] : peers_) peer.listed = false;
-  for (const Member& member : topology_->members) {
-    if (member.role != WorkerRole::kExpert || member.state != WorkerState::kReady) continue;
-    Peer& peer = peers_[member.name];
-    if (peer.member.incarnation != member.incarnation) {
-      if (peer.channel != nullptr)
-        Drop(peer, absl::UnavailableError("replaced by a newer life"), now);
-      peer.backoff = kFirstBackoff;
-      peer.retry_at = now;
-    }
-    peer.member = member;
-    peer.listed = true;
-    if (peer.channel == nullptr && now >= peer.retry_at) Connect(peer, now);
-  }
-  by_member_.assign(topology_->members.size(), nullptr);
-  for (size_t i = 0; i < by_member_.size(); ++i) {
-    const Member& member = topology_->members[i];
-    auto peer = peers_.find(member.name);
-    if (peer != peers_.end() && peer->second.member.incarnation == member.incarnation) {
-      by_member_[i] = &peer->second;
-    }
-  }
-  RefreshReachable();
-}
-
-void Dispatcher::Connect(Peer& peer, Time now) {
-  const Member& m = peer.member;
-  peer.open = false;
-  peer.open_by = now + kOpenTimeout;
-  peer.liveness = std::make_unique<Liveness>(options_.liveness);
-  peer.channel = transport_->Open(m.address, {m.name, m.role, m.incarnation, m.compute_class});
-}
-
-void Dispatcher::RefreshReachable() {
-  if (topology_ == nullptr) return;
-  unreachable_ = ExpertSet::Full(topology_->model.grid);
-  for (const auto& [name, peer] : peers_) {
-    if (peer.open && peer.listed && peer.member.holds.grid() == unreachable_.grid()) {
-      unreachable_.RemoveAll(peer.member.holds);
-    }
-  }
-}
-
-std::string Dispatcher::UnreachableText() const {
-  if (topology_ == nullptr) return "no topology yet";
-  std::vector<std::string> faults;
-  for (const auto& [name, peer] : peers_) {
-    if (!peer.open && !peer.last_fault.empty()) {
-      faults.push_back(absl::StrCat(name, ": ", peer.last_fault));
-    }
-  }
-  return absl::StrCat("uncovered: ", unreachable_.ToText(),
-                      faults.empty() ? "" : absl::StrCat(" (", absl::StrJoin(faults, "; "), ")"));
-}
-
-Dispatcher::Peer* Dispatcher::FindPeer(ChannelId channel) {
-  for (auto& [name, peer] : peers_) {
-    if (peer.channel != nullptr && peer.channel->id() == channel) return &peer;
-  }
-  return nullptr;
+  peers_.Adopt(*topology_, now);
+  if (building_.size() < peers_.members()) building_.resize(peers_.members());
 }
 
 void Dispatcher::OnOpened(std::shared_ptr<Channel> channel, const Hello& hello, Time now) {
-  Peer* peer = FindPeer(channel->id());
-  if (peer == nullptr) {
-    channel->Close(absl::CancelledError("no longer wanted"));
-    return;
-  }
-  LogInfo("channel to ", hello.name, " ", ToString(hello.incarnation), " is open");
-  peer->open = true;
-  peer->backoff = kFirstBackoff;
-  peer->last_fault.clear();
-  RefreshReachable();
+  peers_.OnOpened(*channel, hello);
 }
 
 void Dispatcher::OnClosed(ChannelId channel, const absl::Status& why, Time now) {
-  if (Peer* peer = FindPeer(channel); peer != nullptr) Drop(*peer, why, now);
-}
-
-void Dispatcher::Drop(Peer& peer, const absl::Status& why, Time now) {
-  const ChannelId channel = peer.channel->id();
-  peer.channel->Close(why);
-  peer.channel = nullptr;
-  peer.open = false;
-  peer.calls = 0;
-  peer.last_fault = std::string(why.message());
-  peer.retry_at = now + peer.backoff;
-  peer.backoff = std::min(peer.backoff * 2, kLongestBackoff);
-  RefreshReachable();
-  LogWarning("channel to ", peer.member.name, " ", ToString(peer.member.incarnation),
-             " is closed: ", why.message(), "; ", UnreachableText());
-  const absl::Status lost = TryAgainLater(absl::StrCat("expert worker ", peer.member.name, " ",
-                                                       ToString(peer.member.incarnation),
-                                                       " is lost; ", UnreachableText()));
-  for (auto it = calls_.begin(); it != calls_.end();) {
-    if (it->second.channel != channel) {
-      ++it;
-      continue;
-    }
-    for (uint32_t slot : it->second.slots) LoseSlot(slot, lost);
-    it = EndCall(it);
-  }
-}
-
-void Dispatcher::LoseSlot(uint32_t slot, const absl::Status& why) {
-  std::memset(layer_.slots + slot * options_.row_bytes, 0, options_.row_bytes);
-  --missing_;
-  lost_(static_cast<int32_t>(slot / options_.top_k), why);
+  peers_.OnClosed(channel, why, now);
 }
 
 // ---- rows out
 
-Dispatcher::Peer* Dispatcher::OpenReplica(int32_t layer, int32_t expert, int32_t* member) {
-  for (int32_t candidate : replicas_.Of(layer, expert)) {
-    Peer* peer = by_member_[candidate];
-    if (peer != nullptr && peer->open) {
-      *member = candidate;
-      return peer;
-    }
-  }
-  return nullptr;
-}
-
 void Dispatcher::Dispatch(const LayerRows& rows, Time now) {
   CHECK(!busy(), "one layer at a time");
   layer_ = rows;
-  missing_ = int64_t{rows.rows} * options_.top_k;
-  if (building_.size() < by_member_.size()) building_.resize(by_member_.size());
-  for (int32_t row = 0; row < rows.rows; ++row) {
-    for (int32_t k = 0; k < options_.top_k; ++k) {
-      const uint32_t slot = static_cast<uint32_t>(row * options_.top_k + k);
-      const int32_t expert = rows.experts[slot];
-      int32_t member = -1;
-      if (rows.skip[row] != 0) {
-        std::memset(rows.slots + slot * options_.row_bytes, 0, options_.row_bytes);
-        --missing_;
-      } else if (OpenReplica(rows.layer, expert, &member) == nullptr) {
-        LoseSlot(slot,
-                 TryAgainLater(absl::StrCat("layer ", rows.layer, " expert ", expert,
-                                            " has no reachable worker; ", UnreachableText())));
-      } else {
-        Call& call = building_[member];
-        if (call.rows.empty() || call.rows.back() != static_cast<uint32_t>(row)) {
-          call.rows.push_back(row);
-        }
-        call.assignments.push_back(
-            {static_cast<uint32_t>(call.rows.size() - 1), static_cast<uint32_t>(expert)});
-        call.slots.push_back(slot);
-      }
+  for (auto& node : ended_) spare_.push_back(std::move(node));
+  ended_.clear();
+  const auto slots = static_cast<size_t>(rows.rows) * options_.top_k;
+  slots_.assign(slots, Slot());
+  missing_ = static_cast<int64_t>(slots);
+  pending_.clear();
+  suspended_since_ = kNever;
+  for (uint32_t slot = 0; slot < slots; ++slot) {
+    if (rows.skip[RowOf(slot)] != 0) {
+      Zero(slot);
+    } else if (!Route(slot)) {
+      Pend(slot);
     }
   }
-  for (size_t member = 0; member < by_member_.size(); ++member) {
-    if (!building_[member].rows.empty()) SendCall(*by_member_[member], building_[member], now);
+  SendRouted(/*again=*/false, now);
+  fresh_ = !pending_.empty();
+}
+
+// The replica that has least to do so far; -1: none can be reached.
+int32_t Dispatcher::Choose(uint32_t slot) const {
+  const int32_t expert = layer_.experts[slot];
+  int32_t best = -1;
+  for (int32_t candidate : replicas_.Of(layer_.layer, expert)) {
+    const Peer* peer = peers_.At(candidate);
+    if (peer == nullptr || !ExpertPeers::Reaches(*peer, layer_.layer, expert)) continue;
+    if (best < 0 || building_[candidate].slots.size() < building_[best].slots.size()) {
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+// Adds the slot to the call of a replica. False: none can be reached.
+bool Dispatcher::Route(uint32_t slot) {
+  const int32_t best = Choose(slot);
+  if (best < 0) return false;
+  Call& call = building_[best];
+  const auto row = static_cast<uint32_t>(RowOf(slot));
+  if (call.rows.empty() || call.rows.back() != row) call.rows.push_back(row);
+  call.assignments.push_back(
+      {static_cast<uint32_t>(call.rows.size() - 1), static_cast<uint32_t>(layer_.experts[slot])});
+  call.slots.push_back(slot);
+  slots_[slot].state = Slot::State::kOut;
+  return true;
+}
+
+// Sends what was routed, `again` as far as the budget allows; the rest is pending.
+void Dispatcher::SendRouted(bool again, Time now) {
+  for (size_t member = 0; member < peers_.members(); ++member) {
+    Call& built = building_[member];
+    if (built.slots.empty()) continue;
+    Peer* peer = peers_.At(static_cast<int32_t>(member));
+    const bool there = peer != nullptr && peer->open;  // it may have gone while others were sent to
+    const bool allowed = !again || budget_.TrySpend(now);
+    starved_ |= !allowed;
+    if (there && allowed && SendCall(*peer, built, now)) {
+      ++(again ? retries_ : first_calls_);
+      if (!again) budget_.OnFirstCall();
+      continue;
+    }
+    fresh_ |= allowed;
+    Unroute(built);
   }
 }
 
-void Dispatcher::SendCall(Peer& peer, Call& built, Time now) {
+// What was not sent is pending again.
+void Dispatcher::Unroute(Call& built) {
+  for (uint32_t slot : built.slots) Pend(slot);
+  built.rows.clear();
+  built.assignments.clear();
+  built.slots.clear();
+}
+
+// False: it was not sent, and `built` is as before.
+bool Dispatcher::SendCall(Peer& peer, Call& built, Time now) {
   const uint64_t sequence = next_sequence_++;
-  Call& call = NewCall(sequence);
-  std::swap(call, built);  // the builder gets an ended call's memory
-  if (!peer.open) {        // lost while this layer was being sent
-    const absl::Status why = TryAgainLater(
-        absl::StrCat("expert worker ", peer.member.name, " is lost; ", UnreachableText()));
-    for (uint32_t slot : call.slots) LoseSlot(slot, why);
-    EndCall(calls_.find(sequence));
-    return;
-  }
-  call.channel = peer.channel->id();
   MessageHeader header;
   header.kind = MessageKind::kDispatch;
   header.lane = layer_.lane;
@@ -202,20 +131,24 @@ void Dispatcher::SendCall(Peer& peer, Call& built, Time now) {
   header.call = {mine_, sequence};
   header.epoch = topology_->epoch;
   header.layer = static_cast<uint32_t>(layer_.layer);
-  header.rows = static_cast<uint32_t>(call.rows.size());
+  header.rows = static_cast<uint32_t>(built.rows.size());
   header.row_elements = options_.row_elements;
   Body body;
-  body.assignments = call.assignments;
-  body.rows = {layer_.hidden, options_.row_bytes, options_.row_bytes, call.rows.size(), call.rows};
-  ++unsent_;
+  body.assignments = built.assignments;
+  body.rows = {layer_.hidden, options_.row_bytes, options_.row_bytes, built.rows.size(),
+               built.rows};
   const absl::Status sent = peer.channel->Send(header, body, Event(), host_->SentToken(sequence));
   if (!sent.ok()) {
-    --unsent_;
-    Drop(peer, sent, now);
-    return;
+    peers_.Drop(peer, sent, ExpertPeers::End::kOurs, now);
+    return false;
   }
+  ++unsent_;
+  Call& call = NewCall(sequence);
+  std::swap(call, built);  // the builder gets an ended call's memory
+  call.channel = peer.channel->id();
   ++peer.calls;
   peer.liveness->OnCallSent(sequence, now);
+  return true;
 }
 
 // An empty call under this number, in the memory of an ended one where there is any.
@@ -232,8 +165,9 @@ Dispatcher::Call& Dispatcher::NewCall(uint64_t sequence) {
 
 std::map<uint64_t, Dispatcher::Call>::iterator Dispatcher::EndCall(
     std::map<uint64_t, Call>::iterator call) {
+  alone_.erase(call->first);
   auto next = std::next(call);
-  spare_.push_back(calls_.extract(call));
+  ended_.push_back(calls_.extract(call));
   return next;
 }
 
@@ -242,33 +176,46 @@ void Dispatcher::OnSent(Time now) { --unsent_; }
 // ---- rows in
 
 void Dispatcher::OnMessage(ChannelId channel, const Message& message, Time now) {
-  Peer* peer = FindPeer(channel);
+  Peer* peer = peers_.Find(channel);
   if (peer == nullptr) return;
   peer->liveness->OnFrame(now);
   switch (message.header.kind) {
     case MessageKind::kCombine:
       return OnCombine(*peer, message);
+    case MessageKind::kNotHere:
+      return OnNotHere(*peer, message);
     case MessageKind::kPong:
       if (message.header.call.sender == mine_) {
-        peer->liveness->OnPong(message.header.ping, message.calls);
+        peer->liveness->OnPong(message.header.ping, message.numbers);
       }
       return;
     case MessageKind::kDispatch:
     case MessageKind::kPing:
       break;
   }
-  Drop(*peer, absl::InvalidArgumentError("an attention worker sends dispatches and pings"), now);
+  peers_.Drop(*peer, absl::InvalidArgumentError("an attention worker sends dispatches and pings"),
+              ExpertPeers::End::kOurs, now);
+}
+
+std::map<uint64_t, Dispatcher::Call>::iterator Dispatcher::AnsweredCall(
+    const Peer& peer, const MessageHeader& header) {
+  if (Mutant("combine_by_step")) {  // what comes from this worker while it owes us this layer
+    const auto owed = [&](const auto& call) { return call.second.channel == peer.channel->id(); };
+    const bool of_layer = header.layer == static_cast<uint32_t>(layer_.layer);
+    return of_layer ? std::find_if(calls_.begin(), calls_.end(), owed) : calls_.end();
+  }
+  const bool ours = header.call.sender == mine_ || Mutant("combine_without_sender");
+  if (!ours) return calls_.end();                  // of an earlier life of ours
+  auto found = calls_.find(header.call.sequence);  // none: answered before, or given up
+  const bool asked = found != calls_.end() && found->second.channel == peer.channel->id();
+  return asked ? found : calls_.end();
 }
 
 void Dispatcher::OnCombine(Peer& peer, const Message& message) {
   const MessageHeader& header = message.header;
-#ifndef EXPERTMESH_MUTANT_COMBINE_WITHOUT_SENDER
-  if (header.call.sender != mine_) return;  // of an earlier life of ours
-#endif
-  auto found = calls_.find(header.call.sequence);
-  if (found == calls_.end()) return;                        // answered before, or given up
-  if (peer.channel->id() != found->second.channel) return;  // not whom it was sent to
-  Call& call = found->second;
+  auto found = AnsweredCall(peer, header);
+  if (found == calls_.end()) return;
+  const Call& call = found->second;
   if (header.rows != call.slots.size() || header.row_elements != options_.row_elements ||
       header.dtype != options_.wire_dtype) {
     LogWarning("combine ", ToString(header.call), " from ", peer.member.name, " has ", header.rows,
@@ -278,66 +225,158 @@ void Dispatcher::OnCombine(Peer& peer, const Message& message) {
   }
   const std::byte* rows = message.rows.bytes().data();
   for (size_t i = 0; i < call.slots.size(); ++i) {
-    std::memcpy(layer_.slots + call.slots[i] * options_.row_bytes, rows + i * options_.row_bytes,
-                options_.row_bytes);
+    const uint32_t slot = call.slots[i];
+    const std::byte* row = rows + i * options_.row_bytes;
+    if (!AllFinite(row, options_.row_elements, options_.wire_dtype)) {
+      LoseRow(slot, absl::InternalError(absl::StrCat("expert worker ", peer.member.name,
+                                                     " gave for layer ", layer_.layer, " expert ",
+                                                     layer_.experts[slot], " what is no number")));
+      continue;
+    }
+    std::memcpy(layer_.slots + slot * options_.row_bytes, row, options_.row_bytes);
+    slots_[slot].state = Slot::State::kDone;
+    --missing_;
   }
-  missing_ -= static_cast<int64_t>(call.slots.size());
-  for (auto& [name, owner] : peers_) {
-    if (owner.channel != nullptr && owner.channel->id() == call.channel) {
-      owner.liveness->OnCallAnswered(header.call.sequence);
-      --owner.calls;
+  Answered(peer, found);
+}
+
+void Dispatcher::OnNotHere(Peer& peer, const Message& message) {
+  auto found = AnsweredCall(peer, message.header);
+  if (found == calls_.end()) return;
+  LogInfo(peer.member.name, " does not hold ", message.numbers.size(), " experts of layer ",
+          layer_.layer, " in epoch ", ToString(message.header.epoch));
+  peers_.NotHere(peer, layer_.layer, message.numbers, message.header.epoch);
+  for (uint32_t slot : found->second.slots) Pend(slot);
+  fresh_ = true;
+  Answered(peer, found);
+}
+
+void Dispatcher::Answered(Peer& peer, std::map<uint64_t, Call>::iterator call) {
+  peer.liveness->OnCallAnswered(call->first);
+  --peer.calls;
+  EndCall(call);
+}
+
+// ---- what is pending
+
+void Dispatcher::Pend(uint32_t slot) {
+  slots_[slot].state = Slot::State::kPending;
+  pending_.push_back(slot);
+}
+
+void Dispatcher::Zero(uint32_t slot) {
+  std::memset(layer_.slots + slot * options_.row_bytes, 0, options_.row_bytes);
+  slots_[slot].state = Slot::State::kDone;
+  --missing_;
+}
+
+void Dispatcher::LoseRow(uint32_t slot, const absl::Status& why) {
+  Zero(slot);
+  lost_(RowOf(slot), why);
+}
+
+// A channel is gone; `peer` is whom it led to.
+void Dispatcher::OnGone(const Peer& peer, ChannelId channel, ExpertPeers::End end) {
+  for (auto it = calls_.begin(); it != calls_.end();) {
+    if (it->second.channel != channel) {
+      ++it;
+      continue;
+    }
+    const bool alone = alone_.contains(it->first);
+    for (uint32_t slot : it->second.slots) {
+      Pend(slot);
+      if (end == ExpertPeers::End::kBroke) Suspect(slot, peer);
+      if (!alone || slots_[slot].broke < kCrashBudget) continue;
+      LoseRow(slot, absl::InternalError(absl::StrCat(
+                        "layer ", layer_.layer, " expert ", layer_.experts[slot], ": ",
+                        kCrashBudget, " expert workers broke while they had this row, the last ",
+                        peer.member.name, " with no other: ", peer.last_fault)));
+    }
+    it = EndCall(it);
+    fresh_ = true;
+  }
+}
+
+void Dispatcher::Suspect(uint32_t slot, const Peer& peer) {
+  Slot& suspect = slots_[slot];
+  if (suspect.broke > 0 && suspect.broke_on == peer.member.incarnation) return;
+  suspect.broke_on = peer.member.incarnation;
+  ++suspect.broke;
+}
+
+void Dispatcher::SendPending(Time now) {
+  fresh_ = starved_ = false;
+  give_up_at_ = kNever;
+  routing_.swap(pending_);
+  pending_.clear();
+  bool uncovered = false;
+  for (uint32_t slot : routing_) {
+    Slot& its = slots_[slot];
+    if (its.state != Slot::State::kPending) continue;
+    if (its.pending_since == kNever) its.pending_since = now;
+    if (layer_.skip[RowOf(slot)] != 0) {
+      Zero(slot);
+    } else if (now >= its.pending_since + options_.coverage_wait) {
+      GiveUp(slot);
+    } else if (suspect(slot) || !Reachable(slot)) {
+      pending_.push_back(slot);
+      uncovered |= !Reachable(slot);
+      give_up_at_ = std::min(give_up_at_, its.pending_since + options_.coverage_wait);
+    } else {
+      Route(slot);
     }
   }
-  EndCall(found);
+  routing_.clear();
+  SendRouted(/*again=*/true, now);
+  SendSuspects(now);
+  if (uncovered && suspended_since_ == kNever) {
+    LogWarning("layer ", layer_.layer, " waits: ", UnreachableText());
+  }
+  suspended_since_ = uncovered ? std::min(suspended_since_, now) : kNever;
+}
+
+bool Dispatcher::AsksAlone(ChannelId channel) const {
+  return std::any_of(alone_.begin(), alone_.end(),
+                     [&](uint64_t call) { return calls_.at(call).channel == channel; });
+}
+
+// Asks for suspects one by one, of each worker for one at a time.
+void Dispatcher::SendSuspects(Time now) {
+  for (size_t i = 0; i < pending_.size(); ++i) {
+    const uint32_t slot = pending_[i];
+    if (slots_[slot].state != Slot::State::kPending || !suspect(slot)) continue;
+    const int32_t member = Choose(slot);
+    if (member < 0 || AsksAlone(peers_.At(member)->channel->id())) continue;
+    Route(slot);
+    alone_.insert(next_sequence_);
+    if (SendCall(*peers_.At(member), building_[member], now)) continue;  // and no longer pending
+    alone_.erase(next_sequence_ - 1);
+    Unroute(building_[member]);
+  }
+  std::erase_if(pending_,
+                [&](uint32_t slot) { return slots_[slot].state != Slot::State::kPending; });
+}
+
+// Nobody came to answer for it.
+void Dispatcher::GiveUp(uint32_t slot) {
+  LoseRow(slot, TryAgainAnywhere(absl::StrCat(
+                    "layer ", layer_.layer, " expert ", layer_.experts[slot],
+                    Reachable(slot) ? " was not answered in time; " : " has no reachable worker; ",
+                    UnreachableText())));
 }
 
 // ---- time
 
 void Dispatcher::Tick(Time now) {
-  for (auto it = peers_.begin(); it != peers_.end();) {
-    Peer& peer = it->second;
-    if (!peer.listed && peer.calls == 0) {  // nothing more to ask of it
-      if (peer.channel != nullptr) peer.channel->Close(absl::CancelledError("not in the topology"));
-      std::replace(by_member_.begin(), by_member_.end(), &peer, static_cast<Peer*>(nullptr));
-      it = peers_.erase(it);
-      continue;
-    }
-    if (peer.channel == nullptr) {
-      if (now >= peer.retry_at) Connect(peer, now);
-    } else if (!peer.open) {
-      if (now >= peer.open_by) Drop(peer, absl::UnavailableError("no handshake in time"), now);
-    } else {
-      switch (peer.liveness->Check(now)) {
-        case Liveness::Verdict::kFine:
-          break;
-        case Liveness::Verdict::kLost:
-          Drop(peer, absl::UnavailableError(peer.liveness->why()), now);
-          break;
-        case Liveness::Verdict::kPing: {
-          MessageHeader ping;
-          ping.kind = MessageKind::kPing;
-          ping.ping = peer.liveness->last_ping();
-          ping.call.sender = mine_;
-          const absl::Status sent = peer.channel->Send(ping, Body(), Event(), nullptr);
-          if (absl::IsUnavailable(sent)) Drop(peer, sent, now);
-          break;
-        }
-      }
-    }
-    ++it;
-  }
+  peers_.Tick(now);
+  SendPending(now);
 }
 
 Time Dispatcher::NextWakeup() const {
-  Time wake = kNever;
-  for (const auto& [name, peer] : peers_) {
-    if (peer.channel == nullptr) {
-      wake = std::min(wake, peer.retry_at);
-    } else {
-      wake = std::min(wake, peer.open ? peer.liveness->NextWakeup() : peer.open_by);
-    }
-  }
-  return wake;
+  if (fresh_) return Time{};
+  Time wake = peers_.NextWakeup();
+  if (starved_) wake = std::min(wake, budget_.NextToken());
+  return std::min(wake, give_up_at_);
 }
 
 }  // namespace expertmesh

@@ -83,18 +83,24 @@ TEST(Dispatcher, IsBusyUntilEverySlotIsFilledAndNoRowIsReadAnyMore) {
   EXPECT_FALSE(rig.dispatcher.busy());
 }
 
-TEST(Dispatcher, AsksTheFirstOpenReplicaAlone) {
+TEST(Dispatcher, SplitsRowsOverTheReplicasThatAreOpen) {
   DispatcherRig rig;
-  rig.Adopt({rig.Expert("e0", 0, 3), rig.Expert("e1", 0, 3)});
+  rig.Adopt({rig.Expert("e0", 0, 3), rig.Expert("e1", 0, 1)});
   rig.Open("e1");
-  rig.Dispatch({0, 3});
+  rig.Dispatch({0, 1});
   EXPECT_THAT(rig.transport.To("e0")->dispatches, IsEmpty()) << "not open yet";
+  EXPECT_EQ(rig.transport.To("e1")->dispatches.back().assignments.size(), 2u);
   rig.Answer("e1");
   rig.DeliverSent();
   rig.Open("e0");
-  rig.Dispatch({0, 3});
-  EXPECT_EQ(rig.transport.To("e0")->dispatches.size(), 1u);
-  EXPECT_EQ(rig.transport.To("e1")->dispatches.size(), 1u);
+  rig.Dispatch({0, 2, 0, 3, 0, 1, 1, 0});  // 2 and 3 are e0's alone
+  EXPECT_EQ(rig.transport.To("e0")->dispatches.back().assignments.size(), 4u);
+  EXPECT_EQ(rig.transport.To("e1")->dispatches.back().assignments.size(), 4u);
+  rig.Answer("e0");
+  rig.Answer("e1");
+  rig.DeliverSent();
+  EXPECT_FALSE(rig.dispatcher.busy());
+  EXPECT_EQ(rig.Slot(3, 1), rig.Of(3, 0));
 }
 
 TEST(Dispatcher, NeverUsesACallIdTwice) {
@@ -108,11 +114,15 @@ TEST(Dispatcher, NeverUsesACallIdTwice) {
       if (i % 5 != 0 || name[1] == '0') rig.Answer(name);
     }
     rig.DeliverSent();
-    if (i % 5 == 0) {  // some calls end with their channel
+    if (i % 5 == 0) {  // some calls end with their channel, and are sent again
       rig.dispatcher.OnClosed(rig.transport.To("e1")->id(), absl::UnavailableError("x"),
                               TestTime(i * 2000));
       rig.dispatcher.Tick(TestTime(i * 2000 + 1000));
       rig.Open("e1");
+      rig.dispatcher.Tick(TestTime(i * 2000 + 1001));
+      EXPECT_TRUE(seen.insert(rig.transport.To("e1")->dispatches.back().header.call).second);
+      rig.Answer("e1");
+      rig.DeliverSent();
     }
     EXPECT_FALSE(rig.dispatcher.busy());
   }
@@ -123,9 +133,11 @@ TEST(Dispatcher, LosesARowWhoseExpertNobodyHoldsByName) {
   rig.Adopt({rig.Expert("e0", 0, 1)});
   rig.Open("e0");
   rig.Dispatch({0, 1, 1, 3});
+  EXPECT_THAT(rig.lost, IsEmpty()) << "not yet";
+  rig.WaitInVain();
   EXPECT_THAT(rig.lost, ElementsAre(Key(1)));
   const absl::Status& why = rig.lost.at(1);
-  EXPECT_EQ(why.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(why.code(), absl::StatusCode::kAborted) << "another attention worker knows no better";
   EXPECT_THAT(std::string(why.message()), HasSubstr("layer 1 expert 3 has no reachable worker"));
   EXPECT_THAT(std::string(why.message()), HasSubstr("uncovered: layers 1-2: experts 2-3"));
   EXPECT_TRUE(RetryAfter(why).has_value());
@@ -142,10 +154,12 @@ TEST(Dispatcher, LosesTheRowsOfAClosedChannelAloneAndSaysWhoseAndWhatIsUncovered
   rig.Dispatch({0, 1, 0, 2, 3, 2});
   rig.dispatcher.OnClosed(rig.transport.To("e1")->id(), absl::UnavailableError("reset"),
                           TestTime(5));
+  EXPECT_THAT(rig.lost, IsEmpty()) << "not yet";
+  rig.WaitInVain(5);
   EXPECT_THAT(rig.lost, ElementsAre(Key(1), Key(2)));
   const absl::Status& why = rig.lost.at(1);
-  EXPECT_EQ(why.code(), absl::StatusCode::kUnavailable);
-  EXPECT_THAT(std::string(why.message()), HasSubstr("expert worker e1 1#1 is lost"));
+  EXPECT_EQ(why.code(), absl::StatusCode::kAborted) << "another attention worker knows no better";
+  EXPECT_THAT(std::string(why.message()), HasSubstr("layer 1 expert 2 has no reachable worker"));
   EXPECT_THAT(std::string(why.message()), HasSubstr("uncovered: layers 1-2: experts 2-3"));
   EXPECT_THAT(std::string(why.message()), HasSubstr("e1: reset"));
   EXPECT_TRUE(RetryAfter(why).has_value());
@@ -164,10 +178,12 @@ TEST(Dispatcher, IgnoresACombineThatComesAfterItsChannelClosed) {
   rig.dispatcher.OnClosed(rig.transport.To("e1")->id(), absl::UnavailableError("reset"),
                           TestTime(5));
   rig.Answer("e1");  // it was on its way
-  EXPECT_EQ(rig.Slot(0, 1), kZero);
+  EXPECT_EQ(rig.Slot(0, 1), (std::vector<float>{kUntouched, kUntouched}));
   rig.Answer("e0");
+  rig.WaitInVain(6);
   rig.DeliverSent();
   EXPECT_FALSE(rig.dispatcher.busy());
+  EXPECT_EQ(rig.Slot(0, 1), kZero);
 }
 
 TEST(Dispatcher, IgnoresACombineOfAnEarlierLifeOfItsOwn) {
@@ -270,16 +286,18 @@ TEST(Dispatcher, IsDoneAtOnceWhenThereIsNothingToAsk) {
   EXPECT_THAT(rig.transport.To("e0")->dispatches, IsEmpty());
 }
 
-TEST(Dispatcher, LosesTheRowsThatCannotBeSentAndTheChannel) {
+TEST(Dispatcher, WhatCannotBeSentCostsTheChannelAndWaits) {
   for (const absl::Status& error :
        {absl::UnavailableError("closed"), absl::ResourceExhaustedError("window full")}) {
     DispatcherRig rig;
     rig.OpenTwo();
-    rig.transport.To("e0")->send_error = error;
+    const std::shared_ptr<FakeChannel> e0 = rig.transport.To("e0");
+    e0->send_error = error;
     rig.Dispatch({0, 2, 2, 3});
+    EXPECT_TRUE(e0->closed()) << "a peer that does not read loses its channel";
+    rig.WaitInVain();
     EXPECT_THAT(rig.lost, ElementsAre(Key(0)));
-    EXPECT_THAT(std::string(rig.lost.at(0).message()), HasSubstr("expert worker e0 1#1 is lost"));
-    EXPECT_TRUE(rig.transport.To("e0")->closed()) << "a peer that does not read loses its channel";
+    EXPECT_THAT(std::string(rig.lost.at(0).message()), HasSubstr(std::string(error.message())));
     EXPECT_FALSE(rig.transport.To("e1")->closed()) << "and slows nobody";
     EXPECT_EQ(rig.Slot(0, 0), kZero);
     rig.Answer("e1");
@@ -321,16 +339,21 @@ TEST(Dispatcher, KeepsLayersApartWhateverTheirShapes) {
   }
 }
 
-// While Lost is told of a row, its sequence marks its other rows: they are not asked for any more.
-TEST(Dispatcher, HeedsRowsThatAreSkippedWhileItRoutes) {
-  std::vector<uint8_t> skip = {0, 0};
+// While Lost is told of a row, its sequence marks its other rows: they are not waited for any more.
+TEST(Dispatcher, HeedsRowsThatAreSkippedWhileItGivesUp) {
+  std::vector<uint8_t> skip = {0, 0};  // its memory stays where it is
   FakeTransport transport;
   FakeHost host;
-  Dispatcher dispatcher({.row_bytes = 8, .row_elements = 2, .top_k = 2}, &transport, &host,
-                        [&](int32_t, const absl::Status&) { skip[1] = 1; });
+  int told = 0;
+  const auto lost = [&](int32_t, const absl::Status&) {
+    ++told;
+    skip[0] = skip[1] = 1;
+  };
+  Dispatcher dispatcher(
+      {.coverage_wait = Milliseconds(kRigWait), .row_bytes = 8, .row_elements = 2, .top_k = 2},
+      &transport, &host, lost);
   dispatcher.AdoptTopology(TopologyOf(kRigGrid, {ExpertMember("e0", kRigGrid, 0, 1)}), TestTime(0));
-  dispatcher.OnOpened(transport.To("e0"), Hello(), TestTime(0));
-  const std::vector<int32_t> experts = {0, 3, 1, 0};
+  const std::vector<int32_t> experts = {3, 2, 3, 2};
   std::vector<float> hidden(4), slots(8, kUntouched);
   LayerRows rows;
   rows.layer = 1;
@@ -340,8 +363,11 @@ TEST(Dispatcher, HeedsRowsThatAreSkippedWhileItRoutes) {
   rows.slots = reinterpret_cast<std::byte*>(slots.data());
   rows.skip = skip;
   dispatcher.Dispatch(rows, TestTime(0));
-  EXPECT_THAT(transport.To("e0")->dispatches[0].assignments, ElementsAre(Assignment{0, 0}));
-  for (size_t i = 2; i < 8; ++i) EXPECT_EQ(slots[i], 0) << i;
+  dispatcher.Tick(TestTime(0));
+  dispatcher.Tick(TestTime(kRigWait));
+  EXPECT_EQ(told, 1) << "what else its sequence misses is no news";
+  EXPECT_FALSE(dispatcher.busy());
+  for (size_t i = 0; i < 8; ++i) EXPECT_EQ(slots[i], 0) << i;
 }
 
 }  // namespace

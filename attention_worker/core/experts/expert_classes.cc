@@ -12,7 +12,7 @@ bool ExpertClasses::Update(const Topology& topology) {
   }
   bool changed = false;
   for (const Member& member : topology.members) {
-    if (member.role != WorkerRole::kExpert || member.state != WorkerState::kReady) continue;
+    if (member.role != WorkerRole::kExpert || !Serves(member.state)) continue;
     auto found = std::find(known_.begin(), known_.end(), member.compute_class);
     if (found == known_.end()) found = known_.insert(found, member.compute_class);
     const auto its_class = static_cast<int16_t>(found - known_.begin());

@@ -44,12 +44,14 @@ TEST_F(ExpertClassesTest, ACaptureByAnotherClassIsAChangeAlsoAfterAGap) {
   EXPECT_FALSE(Update({Expert("e0", 0, 1, 7), Expert("e2", 3, 3, 8)})) << "said once";
 }
 
-TEST_F(ExpertClassesTest, OnlyReadyExpertWorkersCount) {
+TEST_F(ExpertClassesTest, OnlyExpertWorkersThatServeCount) {
   Update({Expert("e0", 0, 3, 7)});
-  Member draining = Expert("e1", 0, 3, 8), attention = Expert("a0", 0, 3, 8);
-  draining.state = WorkerState::kDraining;
+  Member loading = Expert("e1", 0, 3, 8), attention = Expert("a0", 0, 3, 8);
+  loading.state = WorkerState::kLoading;
   attention.role = WorkerRole::kAttention;
-  EXPECT_FALSE(Update({attention, Expert("e0", 0, 3, 7), draining}));
+  EXPECT_FALSE(Update({attention, Expert("e0", 0, 3, 7), loading}));
+  loading.state = WorkerState::kDraining;
+  EXPECT_TRUE(Update({attention, Expert("e0", 0, 3, 7), loading}));
 }
 
 }  // namespace

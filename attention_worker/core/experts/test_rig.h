@@ -12,19 +12,29 @@ namespace expertmesh {
 
 inline constexpr ExpertGrid kRigGrid{1, 2, 4};  // layers 1 and 2 of four experts
 inline constexpr Incarnation kRigIncarnation{3, 5};
-inline constexpr float kUntouched = 99;  // what slots hold before
+inline constexpr float kUntouched = 99;    // what slots hold before
+inline constexpr int64_t kRigWait = 2000;  // ms of coverage wait
 
 // Rows of two f32, top-k of two. Row r is (10 r, 10 r + 1); expert e answers x + 1000 (e + 1).
 class DispatcherRig {
  public:
   DispatcherRig()
-      : dispatcher({.row_bytes = 8, .row_elements = 2, .top_k = 2}, &transport, &host,
+      : dispatcher({.retries = {.share = 0.5, .per_second = 10, .most = 4},
+                    .coverage_wait = Milliseconds(kRigWait),
+                    .row_bytes = 8,
+                    .row_elements = 2,
+                    .top_k = 2},
+                   &transport, &host,
                    [this](int32_t row, const absl::Status& why) { lost.emplace(row, why); }) {
     dispatcher.SetIncarnation(kRigIncarnation);
   }
 
   void Adopt(std::vector<Member> members, int64_t ms = 0) {
     dispatcher.AdoptTopology(TopologyOf(kRigGrid, std::move(members), ++counter_), TestTime(ms));
+  }
+  void AdoptEpoch(Epoch epoch, std::vector<Member> members, int64_t ms) {
+    counter_ = epoch.counter - 1;
+    Adopt(std::move(members), ms);
   }
   static Member Expert(const std::string& name, int32_t first, int32_t last, uint64_t number = 1) {
     return ExpertMember(name, kRigGrid, first, last, number);
@@ -66,6 +76,12 @@ class DispatcherRig {
     layer_rows.slots = reinterpret_cast<std::byte*>(slots.data());
     layer_rows.skip = skip_;
     dispatcher.Dispatch(layer_rows, TestTime(ms));
+  }
+  void Skip(size_t row) { skip_[row] = 1; }
+  // From `ms` on nobody comes to hold what is pending.
+  void WaitInVain(int64_t ms = 0) {
+    dispatcher.Tick(TestTime(ms));
+    dispatcher.Tick(TestTime(ms + kRigWait));
   }
   // All `sent` tokens that have come reach the dispatcher.
   void DeliverSent(int64_t ms = 0) {
