@@ -7,6 +7,7 @@
 #include "attention_worker/core/pooling.h"
 #include "common/check.h"
 #include "common/log.h"
+#include "common/mutant.h"
 #include "common/status.h"
 
 namespace expertmesh {
@@ -268,6 +269,11 @@ void AttentionNode::Tick(Time now) {
   session_.OnTick(now);
   EndExpired(now);  // what has ended is not sent again
   dispatcher_.Tick(now);
+#ifdef EXPERTMESH_MUTANTS
+  if (Mutant("preempts_suspended_rows") && dispatcher_.suspended_since() != kNever) {
+    batch_.PreemptInTheMidstOfAStep();
+  }
+#endif
   while (step_.Advance(now)) Commit();
   if (step_.idle()) {
     batch_.Sweep();

@@ -57,6 +57,14 @@ class Batch {
   void PromptDone(Sequence& sequence);
   // The step is over.
   void StepDone() { ledger_.CopiesMade(); }
+#ifdef EXPERTMESH_MUTANTS
+  // The planted bug preempts_suspended_rows: a victim is chosen while a step names it.
+  void PreemptInTheMidstOfAStep() {
+    if (running_.size() < 2) return;
+    PreemptOne();
+    std::erase(running_, nullptr);
+  }
+#endif
 
   // What has been computed so far serves nobody who comes from now on.
   void ForgetLatents();
