@@ -14,8 +14,9 @@ constexpr char kPlace[] = "models/demo";
 
 std::string FindDefaultModel(const std::string& program, const std::string& working_folder) {
   const fs::path folder = fs::path(program).parent_path();
-  for (const fs::path& root : {folder / "../../..",  // from build/<preset>/bin
-                               folder / "../share/expertmesh", fs::path(working_folder)}) {
+  for (const fs::path& root :
+       {folder.parent_path().parent_path().parent_path(),  // of build/<preset>/bin
+        folder / "../share/expertmesh", fs::path(working_folder)}) {
     const fs::path place = (root / kPlace).lexically_normal();
     std::error_code ignored;
     if (fs::is_regular_file(place / "config.json", ignored)) return place.string();
