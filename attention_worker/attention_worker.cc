@@ -163,6 +163,7 @@ void AttentionWorker::Start(std::unique_ptr<Transport> transport,
   options.max_waiting = impl_->options.max_waiting;
   options.liveness = impl_->options.liveness;
   options.coverage_wait = impl_->options.coverage_wait;
+  options.hedge_after = impl_->options.hedge_after;
   impl_->node = std::make_unique<AttentionNode>(std::move(options), impl_->compute.get(),
                                                 impl_->control.get(), impl_->loop.get(),
                                                 impl_->transport.get(), impl_->loop.get());

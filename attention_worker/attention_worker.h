@@ -29,6 +29,7 @@ struct AttentionWorkerOptions {
   int32_t max_waiting = 1024;    // beyond the max_sequences that may run
   LivenessOptions liveness;
   Duration coverage_wait = std::chrono::seconds(30);  // for experts that nobody holds
+  Duration hedge_after = std::chrono::milliseconds(50);  // core/experts/dispatcher.h; 0: never
 };
 
 class AttentionWorker final : public AttentionPort {

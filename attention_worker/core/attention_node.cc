@@ -18,6 +18,7 @@ DispatcherOptions ForDispatcher(const AttentionNodeOptions& options, const Model
   out.liveness = options.liveness;
   out.retries = options.retries;
   out.coverage_wait = options.coverage_wait;
+  out.hedge_after = options.hedge_after;
   out.row_elements = static_cast<uint32_t>(shape.hidden);
   out.row_bytes = shape.hidden * SizeOf(options.wire_dtype);
   out.top_k = shape.top_k;

@@ -36,6 +36,7 @@ struct AttentionNodeOptions {
   // How long a request may wait for an expert that no worker holds, be it admitted or in the midst
   // of a step, or for a lease.
   Duration coverage_wait = std::chrono::seconds(30);
+  Duration hedge_after = std::chrono::milliseconds(50);  // experts/dispatcher.h; 0: never
 };
 
 class AttentionNode final : public WorkerNode, private WorkerSessionHost {

@@ -43,6 +43,10 @@ std::optional<int> ReadAttentionWorkerFlags(int argc, const char* const* argv,
   AddMilliseconds(app, "--liveness-timeout-ms", &worker.liveness.lost_after, 50, 600'000,
                   "an expert worker that is silent for so long while it owes an answer is lost")
       ->group("Fleet");
+  AddMilliseconds(app, "--hedge-after-ms", &worker.hedge_after, 0, 600'000,
+                  "an answer that takes longer, and twice the usual time, is asked of another "
+                  "replica, too; 0: never")
+      ->group("Fleet");
   if (auto exit = ReadFlags(app, argc, argv,
                             [&] { return CheckWorkerFlags(flags->fleet, flags->listen); })) {
     return exit;

@@ -17,6 +17,7 @@ struct AttentionSettings {
   int32_t max_waiting = 64;
   RetryBudgetOptions retries;
   Duration coverage_wait = std::chrono::seconds(30);
+  Duration hedge_after{};
   ComputePace pace;
 };
 
