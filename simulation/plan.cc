@@ -44,7 +44,7 @@ AttentionSettings DrawAttention(Random& chance, const StubModel& model, bool slo
   settings.pace = DrawPace(chance, slow);
   const double most = static_cast<double>(chance.Between(1, 3));  // little, so that it is felt
   settings.retries = {.share = 0.01, .per_second = most / 2, .most = most};
-  if (chance.Chance(0.4)) settings.retries = {.share = 0.1, .per_second = 10, .most = 16};
+  if (chance.Chance(0.7)) settings.retries = {.share = 0.1, .per_second = 10, .most = 16};
   settings.hedge_after = milliseconds(chance.Chance(0.2) ? 0 : chance.Between(1, 100));
   settings.coverage_wait = milliseconds(chance.Chance(0.5) ? 30000 : chance.Between(100, 5000));
   return settings;

@@ -32,7 +32,7 @@ class UsualTime {
 
  private:
   static constexpr double kFade = 0.98;
-  static constexpr int kEnough = 16;
+  static constexpr int kEnough = 4;
   struct Size {
     Duration longest{};
     int seen = 0;
