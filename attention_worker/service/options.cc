@@ -25,6 +25,10 @@ void AddCapacityFlags(CLI::App& app, AttentionWorkerOptions& worker) {
   AddMilliseconds(app, "--coverage-wait-ms", &worker.coverage_wait, 0, 86'400'000,
                   "how long a request waits for experts that no worker holds")
       ->group("Capacity");
+  AddMilliseconds(app, "--orphan-grace-ms", &worker.orphan_grace, 0, 86'400'000,
+                  "how long an answer is kept when the call that it was for breaks, if the request "
+                  "asks for that; 0: not at all")
+      ->group("Capacity");
   AddNumber(app, "--max-waiting", &worker.max_waiting, 0, 1 << 20,
             "requests that wait, beyond the --max-sequences that run; more are refused")
       ->group("Capacity");

@@ -26,6 +26,7 @@ AttentionNodeOptions OptionsFor(const ProcessIdentity& who, const StubModel& mod
   options.retries = settings.retries;
   options.coverage_wait = settings.coverage_wait;
   options.hedge_after = settings.hedge_after;
+  options.kept = settings.kept;
   return options;
 }
 

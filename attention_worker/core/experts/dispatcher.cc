@@ -244,7 +244,7 @@ void Dispatcher::OnMessage(ChannelId channel, const Message& message, Time now) 
     case MessageKind::kCombine:
       return OnCombine(*peer, message, now);
     case MessageKind::kNotHere:
-      return OnNotHere(*peer, message, now);
+      return OnNotHere(*peer, message);
     case MessageKind::kPong:
       if (message.header.call.sender == mine_) {
         peer->liveness->OnPong(message.header.ping, message.numbers);
@@ -277,7 +277,8 @@ void Dispatcher::OnCombine(Peer& peer, const Message& message, Time now) {
   auto found = AnsweredCall(peer, header);
   if (found == calls_.end()) return;
   const Call& call = found->second;
-  if (call.over) return Answered(peer, found, now);
+  usual_.OnAnswered(call.slots.size(), now - call.sent);
+  if (call.over) return Answered(peer, found);
   if (header.rows != call.slots.size() || header.row_elements != options_.row_elements ||
       header.dtype != options_.wire_dtype) {
     LogWarning("combine ", ToString(header.call), " from ", peer.member.name, " has ", header.rows,
@@ -289,7 +290,7 @@ void Dispatcher::OnCombine(Peer& peer, const Message& message, Time now) {
   for (size_t i = 0; i < call.slots.size(); ++i) {
     TakeRow(peer, call.slots[i], rows + i * options_.row_bytes);
   }
-  Answered(peer, found, now);
+  Answered(peer, found);
 }
 
 // The first answer to a slot is the one that counts.
@@ -314,7 +315,7 @@ bool Dispatcher::NoLongerAsks(uint32_t slot) {
   return its.out == 0 && its.state == Slot::State::kOut;
 }
 
-void Dispatcher::OnNotHere(Peer& peer, const Message& message, Time now) {
+void Dispatcher::OnNotHere(Peer& peer, const Message& message) {
   auto found = AnsweredCall(peer, message.header);
   if (found == calls_.end()) return;
   LogInfo(peer.member.name, " does not hold ", message.numbers.size(), " experts of layer ",
@@ -326,12 +327,11 @@ void Dispatcher::OnNotHere(Peer& peer, const Message& message, Time now) {
     }
     fresh_ = true;
   }
-  Answered(peer, found, now);
+  Answered(peer, found);
 }
 
-void Dispatcher::Answered(Peer& peer, std::map<uint64_t, Call>::iterator call, Time now) {
+void Dispatcher::Answered(Peer& peer, std::map<uint64_t, Call>::iterator call) {
   const Call& its = call->second;
-  usual_.OnAnswered(its.slots.size(), now - its.sent);
   peer.liveness->OnCallAnswered(call->first);
   --peer.calls;
   if (its.late) --peer.late;

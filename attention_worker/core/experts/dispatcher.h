@@ -146,12 +146,12 @@ class Dispatcher {
   Call& NewCall(uint64_t sequence);
   std::map<uint64_t, Call>::iterator EndCall(std::map<uint64_t, Call>::iterator call);
   void OnCombine(Peer& peer, const Message& message, Time now);
-  void OnNotHere(Peer& peer, const Message& message, Time now);
+  void OnNotHere(Peer& peer, const Message& message);
   void TakeRow(const Peer& peer, uint32_t slot, const std::byte* row);
   bool NoLongerAsks(uint32_t slot);
   // The call of this combine or NOT_HERE, if it is one that is out on the peer's channel.
   std::map<uint64_t, Call>::iterator AnsweredCall(const Peer& peer, const MessageHeader& header);
-  void Answered(Peer& peer, std::map<uint64_t, Call>::iterator call, Time now);
+  void Answered(Peer& peer, std::map<uint64_t, Call>::iterator call);
   void OnGone(const Peer& peer, ChannelId channel, ExpertPeers::End end);
   void Suspect(uint32_t slot, const Peer& peer);
   void SendPending(Time now);
