@@ -55,7 +55,7 @@ void Client::Submit(RequestPlan plan, bool probe) {
   pending.kept = plan.request.kept;
   Ask(pending);
   if (plan.hang_up != Duration(0)) {
-    world_->events.After(plan.hang_up, [this, id] { HangUp(id); });
+    world_->events.After(plan.hang_up, [this, id, away = plan.away] { HangUp(id, away); });
   }
   if (plan.cancel == Duration(0)) return;
   world_->events.After(plan.cancel, [this, id] { Cancel(id); });
@@ -114,12 +114,15 @@ void Client::Cancel(RequestId id) {
       [coordinator, id = id + kAttempts * pending.attempt] { coordinator->CancelRequest(id); });
 }
 
-void Client::HangUp(RequestId id) {
+void Client::HangUp(RequestId id, Duration away) {
   Pending& pending = records_[id - 1];
   CoordinatorProcess* coordinator = CoordinatorOf(pending);
   if (coordinator == nullptr) return;
   const RequestId attempt = id + kAttempts * pending.attempt;
-  if (!Resume(pending, TryAgainLater("the connection broke"))) return;
+  const absl::Status broke = absl::UnavailableError("the connection broke");
+  if (!Resume(pending,
+              WithRetryAfter(broke, std::chrono::duration_cast<std::chrono::milliseconds>(away))))
+    return;
   coordinator->Post([coordinator, attempt] { coordinator->DetachRequest(attempt); });
 }
 

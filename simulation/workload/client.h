@@ -49,7 +49,7 @@ class Client final : private GenerationListener {
   bool Resume(Pending& pending, const absl::Status& why);
   CoordinatorProcess* CoordinatorOf(const Pending& pending) const;
   void Cancel(RequestId id);
-  void HangUp(RequestId id);
+  void HangUp(RequestId id, Duration away);
   // The request that this attempt is the newest of; null: it is an older one.
   Pending* Of(RequestId attempt);
   void End(Pending& pending, absl::Status status);
