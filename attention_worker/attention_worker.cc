@@ -163,6 +163,8 @@ void AttentionWorker::Start(std::unique_ptr<Transport> transport,
   options.max_waiting = impl_->options.max_waiting;
   options.liveness = impl_->options.liveness;
   options.coverage_wait = impl_->options.coverage_wait;
+  options.hedge_after = impl_->options.hedge_after;
+  options.kept.grace = impl_->options.orphan_grace;
   impl_->node = std::make_unique<AttentionNode>(std::move(options), impl_->compute.get(),
                                                 impl_->control.get(), impl_->loop.get(),
                                                 impl_->transport.get(), impl_->loop.get());
@@ -181,6 +183,16 @@ void AttentionWorker::Start(RequestId id, GenerateRequest request, GenerationLis
 void AttentionWorker::Cancel(RequestId id) {
   Impl* impl = impl_.get();
   impl->loop->Post([impl, id](Time) { impl->node->Cancel(id); });
+}
+
+void AttentionWorker::Detach(RequestId id) {
+  Impl* impl = impl_.get();
+  impl->loop->Post([impl, id](Time now) { impl->node->Detach(id, now); });
+}
+
+void AttentionWorker::Forget(const KeptAnswer& kept) {
+  Impl* impl = impl_.get();
+  impl->loop->Post([impl, key = kept.key](Time) { impl->node->Forget(key); });
 }
 
 void AttentionWorker::Drain() {

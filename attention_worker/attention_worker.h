@@ -28,7 +28,9 @@ struct AttentionWorkerOptions {
   int32_t max_sequences = 64;    // running at once
   int32_t max_waiting = 1024;    // beyond the max_sequences that may run
   LivenessOptions liveness;
-  Duration coverage_wait = std::chrono::seconds(30);  // for experts that nobody holds
+  Duration coverage_wait = std::chrono::seconds(30);     // for experts that nobody holds
+  Duration hedge_after = std::chrono::milliseconds(50);  // core/experts/dispatcher.h; 0: never
+  Duration orphan_grace = std::chrono::seconds(30);      // core/kept_answers.h; 0: none is kept
 };
 
 class AttentionWorker final : public AttentionPort {
@@ -49,6 +51,8 @@ class AttentionWorker final : public AttentionPort {
   // Requests, from any thread.
   void Start(RequestId id, GenerateRequest request, GenerationListener* listener) override;
   void Cancel(RequestId id) override;
+  void Detach(RequestId id) override;
+  void Forget(const KeptAnswer& kept) override;
 
   // Takes nothing new from now on; `on_exit` is called with OK when what it has is done.
   // Idempotent.

@@ -13,11 +13,16 @@ void AnswerSoFar::Take(Delta& piece) {
       rest_.echo = false;
     }
   }
+  if (piece.kept.has_value() && opened_) rest_.resume->kept = piece.kept;
   if (!piece.prompt_logprobs.empty()) rest_.prompt_logprobs = false;
   if (opened_) {
     for (const OutputToken& token : piece.tokens) rest_.resume->token_ids.push_back(token.id);
   }
   finished_ = finished_ || piece.finish != FinishReason::kNone;
+}
+
+std::optional<KeptAnswer> AnswerSoFar::Kept() const {
+  return finished_ || !rest_.resume.has_value() ? std::nullopt : rest_.resume->kept;
 }
 
 bool AnswerSoFar::MayResume(const absl::Status& status) const {

@@ -1,7 +1,7 @@
 // answer_so_far.h: what a client has of an answer, and how it asks for the rest.
 #pragma once
 
-#include <vector>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "generation/user_request.h"
@@ -11,8 +11,11 @@ namespace expertmesh {
 // Threads: one.
 class AnswerSoFar {
  public:
+  // What may be resumed is asked to be kept.
   explicit AnswerSoFar(const UserRequest& request)
-      : rest_(request), one_choice_(request.sampling.n.value_or(1) == 1) {}
+      : rest_(request), one_choice_(request.sampling.n.value_or(1) == 1) {
+    rest_.keep = request.keep || (one_choice_ && request.pooling == Pooling::kNone);
+  }
 
   // Notes a piece and makes it what the caller is to get: what is said at every beginning (the
   // opening, the echo, prompt logprobs) is passed on once.
@@ -22,6 +25,8 @@ class AnswerSoFar {
   bool MayResume(const absl::Status& status) const;
   // The request for what is not there yet; at first the request itself.
   const UserRequest& Rest() const { return rest_; }
+  // The answer that would stay behind if nobody asked for the rest.
+  std::optional<KeptAnswer> Kept() const;
 
  private:
   UserRequest rest_;

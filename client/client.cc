@@ -10,6 +10,7 @@
 #include "client/answer_so_far.h"
 #include "common/status.h"
 #include "rpc/channel.h"
+#include "rpc/convert_generation.h"
 #include "rpc/deadline.h"
 #include "rpc/status.h"
 
@@ -17,6 +18,7 @@ namespace expertmesh {
 namespace {
 
 constexpr std::chrono::seconds kAskPatience{5};
+constexpr std::chrono::seconds kForgetPatience{1};
 constexpr std::chrono::milliseconds kPollPeriod{100};
 
 }  // namespace
@@ -100,12 +102,25 @@ absl::Status Client::Generate(const UserRequest& request,
       answer.Take(delta);
       on_delta(delta);
     });
-    if (status.ok() || !answer.MayResume(status) || resumes == most_resumes) return status;
-    ++resumes;
     const auto pause = RetryAfter(status).value_or(kRetryHint);
-    if (Now() + pause >= request.deadline) return status;
+    if (status.ok() || !answer.MayResume(status) || resumes == most_resumes ||
+        Now() + pause >= request.deadline) {
+      if (const auto kept = answer.Kept(); !status.ok() && kept.has_value()) Forget(*kept);
+      return status;
+    }
+    ++resumes;
     std::this_thread::sleep_for(pause);
   }
+}
+
+// Best effort: what cannot be reached forgets it by itself.
+void Client::Forget(const KeptAnswer& kept) {
+  grpc::ClientContext context;
+  context.set_deadline(ToGrpcDeadline(Now() + kForgetPatience));
+  v1::AbortRequest request;
+  request.set_resume_token(ToResumeToken(kept));
+  v1::AbortResponse response;
+  generation_->Abort(&context, request, &response);
 }
 
 void Client::CancelRunning() {

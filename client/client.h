@@ -26,8 +26,9 @@ class Client {
   // Runs one request and gives its deltas to `on_delta`, on this thread, as they come. Returns when
   // the answer is complete. request.deadline is the call's. An answer to one choice that breaks off
   // with UNAVAILABLE is resumed, up to `most_resumes` times without a new token between, after as
-  // long as the server says: what `on_delta` gets is what it would have got unbroken. One that asks
-  // about its prompt alone (request.pooling) gets its answer in one delta.
+  // long as the server says: what `on_delta` gets is what it would have got unbroken. What the
+  // fleet has kept of it meanwhile comes at once; of one that ends otherwise nothing is kept. One
+  // that asks about its prompt alone (request.pooling) gets its answer in one delta.
   absl::Status Generate(const UserRequest& request,
                         const std::function<void(const Delta&)>& on_delta);
   int most_resumes = 5;
@@ -68,6 +69,7 @@ class Client {
   absl::Status Stream(grpc::ClientContext& context, const UserRequest& request,
                       const std::function<void(Delta)>& on_delta);
   absl::Status AskOfPrompt(const UserRequest& request, const std::function<void(Delta)>& on_delta);
+  void Forget(const KeptAnswer& kept);
   absl::Status GenerateOnce(const UserRequest& request, const std::function<void(Delta)>& on_delta);
 
   Mutex mutex_;

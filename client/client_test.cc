@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "common/status.h"
+#include "rpc/convert_generation.h"
 #include "rpc/generate_reactor.h"
 #include "rpc/server.h"
 #include "rpc/test_support.h"
@@ -42,6 +43,15 @@ class FakeCoordinator final : public v1::Generation::CallbackService {
     return reactor;
   }
   std::atomic<int> embeds{0}, embeds_refused{0};
+
+  grpc::ServerUnaryReactor* Abort(grpc::CallbackServerContext* context,
+                                  const v1::AbortRequest* request, v1::AbortResponse*) override {
+    aborted.Change([&](auto& tokens) { tokens.push_back(request->resume_token()); });
+    auto* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+  Watched<std::vector<std::string>> aborted;  // resume tokens
 
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const v1::ListModelsRequest*,
@@ -100,6 +110,7 @@ struct ClientTest : ::testing::Test {
       status = client->Generate(request, [this](const Delta& delta) {
         openings += delta.opening.has_value() ? 1 : 0;
         for (const OutputToken& token : delta.tokens) tokens.push_back(token);
+        tokens_seen += delta.tokens.size();
       });
     });
   }
@@ -109,6 +120,7 @@ struct ClientTest : ::testing::Test {
   std::optional<Client> client;
   absl::Status status;
   std::vector<OutputToken> tokens;
+  std::atomic<size_t> tokens_seen{0};
   int openings = 0;
 };
 
@@ -156,6 +168,44 @@ TEST_F(ClientTest, ResumesAnAnswerThatBreaksOff) {
   EXPECT_EQ(openings, 1);
   ASSERT_EQ(tokens.size(), 2u);
   EXPECT_EQ(tokens[1].id, 8);
+}
+
+// The fleet keeps the answer meanwhile, where it has said.
+TEST_F(ClientTest, AsksForTheRestWhereTheAnswerIsKept) {
+  const KeptAnswer kept{{1, 2}, "a1", {3, 4}}, later{{1, 2}, "a2", {3, 5}};
+  std::thread call = Generate(SomeRequest());
+  RequestId id = coordinator.port.WaitForStart();
+  EXPECT_TRUE(coordinator.port.asked.Get().started[id].keep);
+  Delta first = TokenDelta(7, -0.125f);
+  first.opening = Opening{2, 99, false};
+  first.kept = kept;
+  coordinator.port.Deliver(id, first);
+  first = TokenDelta(8, -0.125f);
+  first.kept = later;
+  coordinator.port.Deliver(id, first);
+  coordinator.port.End(id, WithRetryAfter(absl::UnavailableError("lost"), Milliseconds(1)));
+  id = coordinator.port.WaitForStart(1);
+  const UserRequest rest = coordinator.port.asked.Get().started[id];
+  EXPECT_EQ(rest.resume->kept, later);
+  coordinator.port.End(id, absl::InternalError("no"));
+  call.join();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(coordinator.aborted.Get(), std::vector<std::string>{ToResumeToken(later)})
+      << "nobody will ask for the rest";
+}
+
+TEST_F(ClientTest, WhatWasCancelledIsNotKept) {
+  std::thread call = Generate(SomeRequest());
+  const RequestId id = coordinator.port.WaitForStart();
+  Delta first = TokenDelta(7, -0.125f);
+  first.opening = Opening{2, 99, false};
+  first.kept = KeptAnswer{{1, 2}, "a1", {3, 4}};
+  coordinator.port.Deliver(id, first);
+  while (tokens_seen == 0) std::this_thread::yield();
+  client->CancelRunning();
+  call.join();
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(coordinator.aborted.Get().size(), 1u);
 }
 
 // What a caller resumes by itself begins with an opening like any other.

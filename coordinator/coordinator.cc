@@ -151,6 +151,16 @@ void Coordinator::Cancel(RequestId id) {
   impl->door_loop.Post([impl, id](Time) { impl->door->Cancel(id); });
 }
 
+void Coordinator::Detach(RequestId id) {
+  Impl* impl = impl_.get();
+  impl->door_loop.Post([impl, id](Time) { impl->door->Detach(id); });
+}
+
+void Coordinator::Forget(const KeptAnswer& kept) {
+  Impl* impl = impl_.get();
+  impl->door_loop.Post([impl, kept](Time) { impl->door->Forget(kept); });
+}
+
 namespace {
 
 std::string Missing(const FleetListing& listing, const std::string& waiting_for) {

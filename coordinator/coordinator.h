@@ -106,6 +106,8 @@ class Coordinator final : public ControlServerListener, public AttentionPort {
   RequestId NewRequestId();
   void Start(RequestId id, GenerateRequest request, GenerationListener* listener) override;
   void Cancel(RequestId id) override;
+  void Detach(RequestId id) override;
+  void Forget(const KeptAnswer& kept) override;
 
   // Operators. Each blocks until membership's thread answers; plans are made on the caller's.
   // Errors  UNAVAILABLE: it has stopped. The rest as proto/expertmesh/v1/admin.proto says.

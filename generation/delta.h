@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "generation/kept_answer.h"
+
 namespace expertmesh {
 
 enum class FinishReason : uint8_t {
@@ -47,6 +49,9 @@ struct Opening {
 struct Delta {
   int32_t choice = 0;              // which of the n answers it belongs to
   std::optional<Opening> opening;  // in a front door's first piece
+  // A front door's: who has the answer from now on, if it is kept. In the choice's first piece, and
+  // when another worker goes on with it.
+  std::optional<KeptAnswer> kept;
   // Logprobs of prompt tokens 1, 2, ...: all in one piece, before the first output token.
   std::vector<float> prompt_logprobs;
   // What is told of the prompt, if its pooling says so: hidden states, position by position in one

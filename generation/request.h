@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "common/clock.h"
+#include "generation/kept_answer.h"
 #include "generation/sampling.h"
 
 namespace expertmesh {
@@ -44,7 +45,10 @@ struct GenerateRequest {
   int32_t priority = 0;              // higher goes first
   std::string caller;                // who asks: of one level, who got least goes first
   std::string cache_salt;            // only requests of one salt share latents
-  Time deadline = kNever;            // ended with DEADLINE_EXCEEDED when it passes
+  // The answer is kept for a while if nobody listens any more; `worker` is whom to ask first.
+  std::optional<KeptAnswer> kept;
+  Time deadline = kNever;  // ended with DEADLINE_EXCEEDED when it passes
+  bool operator==(const GenerateRequest&) const = default;
 };
 
 // What the model and the workers can take; reported by attention workers.

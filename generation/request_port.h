@@ -28,6 +28,10 @@ class RequestPort {
   // What runs of it stops soon; OnEnd(CANCELLED) follows, unless it has ended otherwise meanwhile.
   // Unknown ids are ignored.
   virtual void Cancel(RequestId id) = 0;
+  // The same to the listener, which hears no more; but an answer that is to be kept is.
+  virtual void Detach(RequestId id) { Cancel(id); }
+  // Ends an answer that is kept under this key, and forgets it. Unknown keys are ignored.
+  virtual void Forget(const KeptAnswer& kept) {}
 };
 
 // A front door speaks with an attention worker through one of these: in one process it is the

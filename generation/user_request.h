@@ -45,6 +45,7 @@ struct UserSampling {
 struct ResumePoint {
   std::vector<int32_t> token_ids;
   int32_t choice = 0;
+  std::optional<KeptAnswer> kept;  // where it may still be made
 };
 
 struct UserRequest {
@@ -72,6 +73,7 @@ struct UserRequest {
   Pooling pooling = Pooling::kNone;
   bool normalise = false;
   std::optional<ResumePoint> resume;
+  bool keep = false;  // the answer is kept for a while when the call breaks
   Time deadline = kNever;
 };
 

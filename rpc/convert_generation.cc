@@ -54,7 +54,47 @@ void Write(const SamplingParams& sampling, v1::Sampling* proto) {
   }
 }
 
+AnswerKey KeyOf(const v1::AnswerKey& proto) { return {proto.high(), proto.low()}; }
+
+void Write(const AnswerKey& key, v1::AnswerKey* proto) {
+  proto->set_high(key.high);
+  proto->set_low(key.low);
+}
+
 }  // namespace
+
+std::string ToResumeToken(const KeptAnswer& kept) {
+  v1::KeptAnswer proto;
+  Write(kept.key, proto.mutable_key());
+  proto.set_worker(kept.worker);
+  proto.mutable_incarnation()->set_term(kept.incarnation.term);
+  proto.mutable_incarnation()->set_number(kept.incarnation.number);
+  return proto.SerializeAsString();
+}
+
+absl::StatusOr<KeptAnswer> FromResumeToken(const std::string& token) {
+  if (token.size() > kMaxResumeTokenBytes) {
+    return Refuse("resume_token has ", token.size(), " bytes; at most ", kMaxResumeTokenBytes);
+  }
+  v1::KeptAnswer proto;
+  if (!proto.ParseFromString(token) || !proto.has_key() || proto.worker().empty()) {
+    return Refuse("resume_token is not one that a response had");
+  }
+  return KeptAnswer{KeyOf(proto.key()),
+                    proto.worker(),
+                    {proto.incarnation().term(), proto.incarnation().number()}};
+}
+
+v1::ForgetRequest ToForgetProto(const KeptAnswer& kept) {
+  v1::ForgetRequest proto;
+  Write(kept.key, proto.mutable_key());
+  return proto;
+}
+
+absl::StatusOr<KeptAnswer> FromProto(const v1::ForgetRequest& proto) {
+  if (!proto.has_key()) return Refuse("key is not set; it says what to forget");
+  return KeptAnswer{KeyOf(proto.key()), "", {}};
+}
 
 absl::StatusOr<GenerateRequest> FromProto(const v1::AttentionGenerateRequest& proto) {
   GenerateRequest request;
@@ -76,6 +116,7 @@ absl::StatusOr<GenerateRequest> FromProto(const v1::AttentionGenerateRequest& pr
   request.caller = proto.caller();
   request.cache_salt = proto.cache_salt();
   request.normalise = proto.normalize();
+  if (proto.has_keep()) request.kept = KeptAnswer{KeyOf(proto.keep()), "", {}};
   if (proto.classify()) {
     request.pooling = Pooling::kClasses;
   } else if (proto.has_pooling()) {
@@ -111,6 +152,7 @@ v1::AttentionGenerateRequest ToProto(const GenerateRequest& request) {
     proto.set_pooling(ToProto(request.pooling));
     proto.set_normalize(request.normalise);
   }
+  if (request.kept.has_value()) Write(request.kept->key, proto.mutable_keep());
   Write(request.sampling, proto.mutable_sampling());
   return proto;
 }

@@ -277,6 +277,7 @@ GenerateRequest SomeRequest() {
   request.cache_salt = "salt";
   request.pooling = Pooling::kMean;
   request.normalise = true;
+  request.kept = KeptAnswer{{8, 9}, "", {}};
   return request;
 }
 
@@ -288,6 +289,7 @@ void ExpectSame(const GenerateRequest& a, const GenerateRequest& b) {
   EXPECT_EQ(a.pooling, b.pooling);
   EXPECT_EQ(a.normalise, b.normalise);
   EXPECT_EQ(a.prompt, b.prompt);
+  EXPECT_EQ(a.kept, b.kept);
   EXPECT_EQ(a.resumed, b.resumed);
   EXPECT_EQ(a.choice, b.choice);
   EXPECT_EQ(a.max_tokens, b.max_tokens);

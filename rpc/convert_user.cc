@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/status.h"
+#include "rpc/convert_generation.h"
 #include "rpc/convert_parts.h"
 
 namespace expertmesh {
@@ -153,7 +154,11 @@ absl::StatusOr<UserRequest> FromProto(const v1::GenerateRequest& proto) {
   ReadOutput(proto.output(), request);
   if (proto.has_resume()) {
     request.resume = ResumePoint{ToVector(proto.resume().token_ids()), proto.resume().choice()};
+    if (proto.resume().has_resume_token()) {
+      ASSIGN_OR_RETURN(request.resume->kept, FromResumeToken(proto.resume().resume_token()));
+    }
   }
+  request.keep = proto.keep();
   return request;
 }
 
@@ -179,7 +184,11 @@ v1::GenerateRequest ToProto(const UserRequest& request) {
     proto.mutable_resume()->mutable_token_ids()->Add(request.resume->token_ids.begin(),
                                                      request.resume->token_ids.end());
     proto.mutable_resume()->set_choice(request.resume->choice);
+    if (request.resume->kept.has_value()) {
+      proto.mutable_resume()->set_resume_token(ToResumeToken(*request.resume->kept));
+    }
   }
+  if (request.keep) proto.set_keep(true);
   return proto;
 }
 
@@ -221,6 +230,9 @@ absl::StatusOr<Delta> FromProto(const v1::GenerateResponse& proto) {
   if (proto.has_prompt_tokens()) {
     delta.opening = Opening{proto.prompt_tokens(), proto.seed(), proto.has_text()};
   }
+  if (proto.has_resume_token()) {
+    ASSIGN_OR_RETURN(delta.kept, FromResumeToken(proto.resume_token()));
+  }
   delta.text = proto.text();
   RETURN_IF_ERROR(ReadDelta(proto, delta));
   return delta;
@@ -235,6 +247,7 @@ v1::GenerateResponse ResponseEncoder::operator()(const Delta& piece) const {
     if (piece.opening->text) proto.set_text("");
   }
   if (piece.choice != 0) proto.set_choice(piece.choice);
+  if (piece.kept.has_value()) proto.set_resume_token(ToResumeToken(*piece.kept));
   if (!piece.text.empty()) proto.set_text(piece.text);
   WriteDelta(piece, logprobs, proto);
   return proto;

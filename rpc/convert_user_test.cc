@@ -5,6 +5,8 @@
 
 #include <functional>
 
+#include "rpc/convert_generation.h"
+
 namespace expertmesh {
 namespace {
 
@@ -33,7 +35,8 @@ UserRequest Everything() {
   request.stop_token_ids = {3};
   request.top_logprobs = 2;
   request.prompt_logprobs = request.echo = request.special_tokens = true;
-  request.resume = ResumePoint{{5, 6}, 1};
+  request.resume = ResumePoint{{5, 6}, 1, KeptAnswer{{1, 2}, "a1", {3, 4}}};
+  request.keep = true;
   return request;
 }
 
@@ -45,12 +48,28 @@ TEST(ConvertUser, ARequestComesBackAsItWas) {
   ASSERT_TRUE(back.ok()) << back.status();
   EXPECT_EQ(Said(*back), Said(Everything()));
   EXPECT_EQ(back->sampling.logit_bias, Everything().sampling.logit_bias);
+  EXPECT_EQ(back->resume->kept, Everything().resume->kept);
+  EXPECT_TRUE(back->keep);
   UserRequest ids = Everything();
   ids.prompt = std::vector<int32_t>{1, 2};
   EXPECT_EQ(Said(*FromProto(ToProto(ids))), Said(ids));
   UserRequest chat = Everything();
   chat.prompt = ChatPrompt{{{"user", "hi"}, {"assistant", ""}}, false};
   EXPECT_EQ(Said(*FromProto(ToProto(chat))), Said(chat));
+}
+
+TEST(ConvertUser, AResumeTokenIsOneThatAResponseHad) {
+  const KeptAnswer kept{{~uint64_t{0}, 1}, std::string(128, 'w'), {~uint64_t{0}, 7}};
+  ASSERT_LE(ToResumeToken(kept).size(), kMaxResumeTokenBytes);
+  EXPECT_EQ(*FromResumeToken(ToResumeToken(kept)), kept);
+  const KeptAnswer nobody{{1, 2}, "", {}};
+  for (const std::string& token :
+       {std::string(), std::string("x"), std::string("\n\xFF"), ToResumeToken(nobody)}) {
+    EXPECT_EQ(FromResumeToken(token).status().message(),
+              "resume_token is not one that a response had");
+  }
+  EXPECT_EQ(FromResumeToken(std::string(513, 'x')).status().message(),
+            "resume_token has 513 bytes; at most 512");
 }
 
 TEST(ConvertUser, WhatIsNotSaidStaysOpen) {
@@ -110,6 +129,7 @@ std::vector<Delta> SomeDeltas() {
   deltas[1].finish = FinishReason::kStop;
   deltas[1].stop_string = "END";
   deltas[1].usage = {4, 1};
+  deltas[1].kept = KeptAnswer{{1, 2}, "a1", {3, 4}};
   deltas[2].tokens = {{4, -1, {}}};
   deltas[2].finish = FinishReason::kLength;
   deltas[2].usage = {4, 2};
@@ -183,6 +203,7 @@ TEST(ConvertUser, ADeltaComesBackAsItWas) {
     EXPECT_EQ(back->stop_string, delta.stop_string);
     EXPECT_EQ(back->usage, delta.usage);
     EXPECT_EQ(back->prompt_logprobs, delta.prompt_logprobs);
+    EXPECT_EQ(back->kept, delta.kept);
     ASSERT_EQ(back->opening.has_value(), delta.opening.has_value());
     if (!delta.opening.has_value()) continue;
     EXPECT_EQ(back->opening->seed, 77u);

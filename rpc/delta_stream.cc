@@ -24,6 +24,7 @@ void Merge(Delta next, Delta& into) {
   MoveToBack(next.tokens, into.tokens);
   MoveToBack(next.values, into.values);
   into.text += next.text;
+  if (next.kept.has_value()) into.kept = std::move(next.kept);
   if (next.finish == FinishReason::kNone) return;
   into.finish = next.finish;
   into.stop_token_id = next.stop_token_id;

@@ -54,7 +54,7 @@ class GenerateReactor final : public grpc::ServerWriteReactor<Response>, public 
   // From gRPC.
   void OnWriteDone(bool ok) override { Do(stream_.OnWritten(ok)); }
   void OnCancel() override {
-    this->CancelRequest();
+    this->DetachRequest();  // it may as well be the connection that broke
     Do(stream_.Abandon(this->WhyCancelled()));
   }
   void OnDone() override { this->Leave(); }

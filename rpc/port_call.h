@@ -42,6 +42,7 @@ class PortCall : public CallSink {
   }
   // No event comes after it but one that is on its way.
   void CancelRequest() { calls_->Cancel(id_); }
+  void DetachRequest() { calls_->Detach(id_); }  // the same, but an answer that is to be kept is
   // What a call that gRPC cancelled ends with.
   absl::Status WhyCancelled() const {
     return HasExpired(deadline_) ? absl::DeadlineExceededError("the deadline has passed")

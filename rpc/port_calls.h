@@ -65,6 +65,11 @@ class PortCalls {
     if (table_.Take(id) != nullptr) port_->Cancel(id);
   }
 
+  // The same, but an answer that is to be kept is.
+  void Detach(RequestId id) {
+    if (table_.Take(id) != nullptr) port_->Detach(id);
+  }
+
   size_t running() const { return table_.running(); }
   bool WaitIdle(Time until) const { return table_.WaitIdle(until); }
 

@@ -168,6 +168,9 @@ std::string Cluster::Leftovers() const {
     if (node.sequences() != 0) return absl::StrCat(name, " has ", node.sequences(), " sequences");
     if (node.used_blocks() != 0) return absl::StrCat(name, " has ", node.used_blocks(), " blocks");
     if (node.calls_out() != 0) return absl::StrCat(name, " has ", node.calls_out(), " calls out");
+    if (node.kept().detached() != 0) {
+      return absl::StrCat(name, " keeps ", node.kept().detached(), " answers");
+    }
   }
   for (const std::string& name : plan_->expert_names) {
     const ExpertNode& node = *static_cast<ExpertProcess*>(Newest(name))->expert_node();

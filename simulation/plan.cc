@@ -44,6 +44,11 @@ AttentionSettings DrawAttention(Random& chance, const StubModel& model, bool slo
   settings.pace = DrawPace(chance, slow);
   const double most = static_cast<double>(chance.Between(1, 3));  // little, so that it is felt
   settings.retries = {.share = 0.01, .per_second = most / 2, .most = most};
+  if (chance.Chance(0.7)) settings.retries = {.share = 0.1, .per_second = 10, .most = 16};
+  settings.kept.grace = milliseconds(chance.Chance(0.1) ? 0 : chance.Between(10, 3000));
+  settings.kept.most_ahead = static_cast<size_t>(chance.Between(1, 8));
+  settings.kept.most_detached = static_cast<size_t>(chance.Between(1, 8));
+  settings.hedge_after = milliseconds(chance.Chance(0.2) ? 0 : chance.Between(1, 100));
   settings.coverage_wait = milliseconds(chance.Chance(0.5) ? 30000 : chance.Between(100, 5000));
   return settings;
 }

@@ -18,6 +18,7 @@ DispatcherOptions ForDispatcher(const AttentionNodeOptions& options, const Model
   out.liveness = options.liveness;
   out.retries = options.retries;
   out.coverage_wait = options.coverage_wait;
+  out.hedge_after = options.hedge_after;
   out.row_elements = static_cast<uint32_t>(shape.hidden);
   out.row_bytes = shape.hidden * SizeOf(options.wire_dtype);
   out.top_k = shape.top_k;
@@ -46,7 +47,8 @@ AttentionNode::AttentionNode(AttentionNodeOptions options, LayerCompute* compute
                   [this](int32_t row, const absl::Status& why) { End(*row_sequence_[row], why); }),
       step_(compute, &dispatcher_, kFirstStepToken),
       batch_(ForBatch(options_.batch, compute->shape()), compute->shape().blocks,
-             compute->shape().block_rows) {}
+             compute->shape().block_rows),
+      kept_(options_.kept, this) {}
 
 AttentionNode::~AttentionNode() = default;
 
@@ -126,6 +128,7 @@ void AttentionNode::AdoptTopology(std::shared_ptr<const Topology> topology) {
     }
     batch_.SweepWaiting();
     batch_.ForgetLatents();
+    kept_.ForgetUnmade();
   }
   dispatcher_.AdoptTopology(std::move(topology), now_);
 }
@@ -191,6 +194,14 @@ absl::Status AttentionNode::CheckSubmit(const GenerateRequest& request, Time now
 
 void AttentionNode::Submit(RequestId id, GenerateRequest request, GenerationListener* listener,
                            Time now) {
+  kept_.Start(id, std::move(request), listener, now);
+}
+void AttentionNode::Cancel(RequestId id) { kept_.Cancel(id); }
+void AttentionNode::Detach(RequestId id, Time now) { kept_.Detach(id, now); }
+void AttentionNode::Forget(const AnswerKey& key) { kept_.Forget(key); }
+
+void AttentionNode::MakeSequence(RequestId id, GenerateRequest request,
+                                 GenerationListener* listener, Time now) {
   if (absl::Status status = CheckSubmit(request, now); !status.ok()) {
     listener->OnEnd(id, status);
     return;
@@ -235,11 +246,17 @@ absl::string_view AttentionNode::BytesOf(const GenerateRequest& request, int32_t
   return options_.token_bytes(id, request.special_tokens);
 }
 
-void AttentionNode::Cancel(RequestId id) {
+void AttentionNode::CancelSequence(RequestId id) {
   if (ended_) return;
   Sequence* sequence = batch_.Find(id);
   if (sequence != nullptr) End(*sequence, absl::CancelledError("cancelled by the client"));
   batch_.SweepWaiting();
+}
+
+void AttentionNode::RedateSequence(RequestId id, Time deadline) {
+  if (Sequence* sequence = batch_.Find(id); sequence != nullptr && !sequence->ended) {
+    sequence->request.deadline = deadline;
+  }
 }
 
 void AttentionNode::EndAll(const absl::Status& why) {
@@ -275,6 +292,7 @@ void AttentionNode::Tick(Time now) {
   }
 #endif
   while (step_.Advance(now)) Commit();
+  kept_.Tick(now);
   if (step_.idle()) {
     batch_.Sweep();
     if (MayAdmit()) batch_.Admit(now);
@@ -291,7 +309,7 @@ void AttentionNode::Tick(Time now) {
 
 Time AttentionNode::NextWakeup() const {
   if (ended_) return kNever;
-  Time wake = std::min(session_.NextWakeup(), dispatcher_.NextWakeup());
+  Time wake = std::min({session_.NextWakeup(), dispatcher_.NextWakeup(), kept_.NextWakeup()});
   for (const SequencePtr& sequence : batch_.waiting()) {
     wake = std::min(wake, sequence->request.deadline);
     if (!MayAdmit()) wake = std::min(wake, PatienceEnds(*sequence));

@@ -11,6 +11,7 @@
 #include "attention_worker/core/batch.h"
 #include "attention_worker/core/experts/dispatcher.h"
 #include "attention_worker/core/experts/expert_classes.h"
+#include "attention_worker/core/kept_answers.h"
 #include "attention_worker/core/layer_compute.h"
 #include "attention_worker/core/step.h"
 #include "cluster/control_link.h"
@@ -36,20 +37,25 @@ struct AttentionNodeOptions {
   // How long a request may wait for an expert that no worker holds, be it admitted or in the midst
   // of a step, or for a lease.
   Duration coverage_wait = std::chrono::seconds(30);
+  Duration hedge_after = std::chrono::milliseconds(50);  // experts/dispatcher.h; 0: never
+  KeptAnswersOptions kept;
 };
 
-class AttentionNode final : public WorkerNode, private WorkerSessionHost {
+class AttentionNode final : public WorkerNode, private WorkerSessionHost, private SequenceHost {
  public:
   // All pointers outlive the node.
   AttentionNode(AttentionNodeOptions options, LayerCompute* compute, ControlLink* control,
                 ControlLinkListener* listener, Transport* transport, NodeHost* host);
   ~AttentionNode() override;
 
-  // Requests. OnDelta comes from inside Tick; OnEnd also from inside these calls and the events. A
-  // request that fails or is cancelled ends at once; if it runs, its blocks and its place are free
-  // when the step that names it is over.
+  // Requests, as of RequestPort. OnDelta comes from inside Tick, of an answer that was kept also
+  // from inside Submit; OnEnd also from inside these calls and the events. A request that fails or
+  // is cancelled ends at once; if it runs, its blocks and its place are free when the step that
+  // names it is over.
   void Submit(RequestId id, GenerateRequest request, GenerationListener* listener, Time now);
   void Cancel(RequestId id);
+  void Detach(RequestId id, Time now);
+  void Forget(const AnswerKey& key);
   // Takes nothing new from now on, and exits with OK when what it has is done and control says so.
   // Control may ask for the same. Idempotent.
   void Drain(Time now);
@@ -73,6 +79,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   int64_t preemptions() const { return batch_.preemptions(); }
   int32_t most_preemptions() const { return batch_.most_preemptions(); }
   absl::Status CheckCache() const { return ended_ ? absl::OkStatus() : batch_.Check(); }
+  const KeptAnswers& kept() const { return kept_; }
   size_t calls_out() const { return dispatcher_.calls_out(); }
   const Dispatcher& dispatcher() const { return dispatcher_; }
   bool serving() const { return ready_ && !ended_ && MayAdmit(); }
@@ -91,6 +98,11 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   void Released() override;
   void LeftAlone() override { Released(); }
   void Fenced(const std::string& why) override;
+
+  void MakeSequence(RequestId id, GenerateRequest request, GenerationListener* listener,
+                    Time now) override;
+  void CancelSequence(RequestId id) override;
+  void RedateSequence(RequestId id, Time deadline) override;
 
   void OnLoaded(Time now);
   void UpdateProgress();
@@ -123,6 +135,7 @@ class AttentionNode final : public WorkerNode, private WorkerSessionHost {
   ExpertClasses classes_;
   StepMachine step_;
   Batch batch_;
+  KeptAnswers kept_;
   bool ready_ = false;
   bool draining_ = false;      // by its own wish
   bool drain_wanted_ = false;  // by an operator's

@@ -10,7 +10,8 @@
 namespace expertmesh {
 
 // One call is one sequence; a call that ends early (cancelled, broken, past its deadline) cancels
-// it. Outlives the server, and the port's last event: stop the port first, then the server.
+// it, unless it is to be kept. Outlives the server, and the port's last event: stop the port first,
+// then the server.
 class AttentionGrpcService final : public v1::AttentionService::CallbackService {
  public:
   explicit AttentionGrpcService(AttentionPort* port);
@@ -18,9 +19,14 @@ class AttentionGrpcService final : public v1::AttentionService::CallbackService 
   grpc::ServerWriteReactor<v1::AttentionGenerateResponse>* Generate(
       grpc::CallbackServerContext* context, const v1::AttentionGenerateRequest* request) override;
 
+  grpc::ServerUnaryReactor* Forget(grpc::CallbackServerContext* context,
+                                   const v1::ForgetRequest* request,
+                                   v1::ForgetResponse* response) override;
+
   size_t running() const { return calls_.running(); }
 
  private:
+  AttentionPort* const port_;
   std::atomic<RequestId> last_id_{0};
   PortCalls<GenerateRequest> calls_;
 };

@@ -25,6 +25,10 @@ void AddCapacityFlags(CLI::App& app, AttentionWorkerOptions& worker) {
   AddMilliseconds(app, "--coverage-wait-ms", &worker.coverage_wait, 0, 86'400'000,
                   "how long a request waits for experts that no worker holds")
       ->group("Capacity");
+  AddMilliseconds(app, "--orphan-grace-ms", &worker.orphan_grace, 0, 86'400'000,
+                  "how long an answer is kept when the call that it was for breaks, if the request "
+                  "asks for that; 0: not at all")
+      ->group("Capacity");
   AddNumber(app, "--max-waiting", &worker.max_waiting, 0, 1 << 20,
             "requests that wait, beyond the --max-sequences that run; more are refused")
       ->group("Capacity");
@@ -42,6 +46,10 @@ std::optional<int> ReadAttentionWorkerFlags(int argc, const char* const* argv,
   AddCapacityFlags(app, worker);
   AddMilliseconds(app, "--liveness-timeout-ms", &worker.liveness.lost_after, 50, 600'000,
                   "an expert worker that is silent for so long while it owes an answer is lost")
+      ->group("Fleet");
+  AddMilliseconds(app, "--hedge-after-ms", &worker.hedge_after, 0, 600'000,
+                  "an answer that takes longer, and twice the usual time, is asked of another "
+                  "replica, too; 0: never")
       ->group("Fleet");
   if (auto exit = ReadFlags(app, argc, argv,
                             [&] { return CheckWorkerFlags(flags->fleet, flags->listen); })) {

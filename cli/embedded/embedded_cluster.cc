@@ -26,6 +26,8 @@ class DirectPort final : public AttentionPort {
     worker_->Start(id, std::move(request), listener);
   }
   void Cancel(RequestId id) override { worker_->Cancel(id); }
+  void Detach(RequestId id) override { worker_->Detach(id); }
+  void Forget(const KeptAnswer& kept) override { worker_->Forget(kept); }
 
  private:
   AttentionWorker* worker_;

@@ -64,11 +64,19 @@ FrontDoor::Worker* FrontDoor::ChooseWorker(absl::Span<const uint64_t> beginnings
   return usable ? &known->second : least;
 }
 
+// Who may have the answer already; null: nobody that is here.
+FrontDoor::Worker* FrontDoor::KeeperOf(const GenerateRequest& request) {
+  if (!request.kept.has_value()) return nullptr;
+  const auto keeper = workers_.find({request.kept->worker, request.kept->incarnation});
+  return keeper != workers_.end() && keeper->second.listed ? &keeper->second : nullptr;
+}
+
 void FrontDoor::Start(RequestId id, GenerateRequest request, GenerationListener* listener) {
   absl::Status status = MayServe();
   if (!status.ok()) return listener->OnEnd(id, std::move(status));
   std::vector<uint64_t> beginnings = BeginningsOf(request.cache_salt, request.prompt);
-  Worker* worker = ChooseWorker(beginnings);
+  Worker* worker = KeeperOf(request);
+  if (worker == nullptr) worker = ChooseWorker(beginnings);
   if (worker == nullptr) {
     return listener->OnEnd(id, TryAgainLater("no attention worker is ready"));
   }
@@ -89,6 +97,23 @@ void FrontDoor::Cancel(RequestId id) {
   session->second.worker->port->Cancel(id);
 }
 
+void FrontDoor::Detach(RequestId id) {
+  auto session = sessions_.find(id);
+  if (session == sessions_.end()) return;
+  session->second.cancelled = true;
+  session->second.worker->port->Detach(id);
+}
+
+void FrontDoor::Forget(const KeptAnswer& kept) {
+  for (auto& [id, session] : sessions_) {
+    const auto& its = session.request.kept;
+    if (!its.has_value() || its->key != kept.key) continue;
+    return Cancel(id);
+  }
+  const auto keeper = workers_.find({kept.worker, kept.incarnation});
+  if (keeper != workers_.end()) keeper->second.port->Forget(kept);
+}
+
 void FrontDoor::OnDelta(RequestId id, Delta delta) {
   auto session = sessions_.find(id);
   if (session == sessions_.end()) return;
@@ -97,6 +122,10 @@ void FrontDoor::OnDelta(RequestId id, Delta delta) {
   for (const OutputToken& token : delta.tokens) its.request.resumed.push_back(token.id);
   if (!delta.prompt_logprobs.empty()) its.request.prompt_logprobs = false;
   its.final |= delta.finish != FinishReason::kNone || !delta.values.empty();
+  if (its.request.kept.has_value() && !std::exchange(its.told, true)) {
+    const auto& [name, incarnation] = its.worker->key;
+    delta.kept = KeptAnswer{its.request.kept->key, name, incarnation};
+  }
   its.listener->OnDelta(id, std::move(delta));
 }
 
@@ -113,6 +142,7 @@ bool FrontDoor::Resubmit(RequestId id, Session& session, const absl::Status& why
   ++session.resubmissions;
   --session.worker->sessions;
   session.worker = other;
+  session.told = false;
   ++other->sessions;
   DropUnlisted();
   other->port->Start(id, session.request, inward_);

@@ -11,6 +11,9 @@
 // from there with the same tokens and bits. That is done kMostResubmissions times; and not when the
 // worker says that no other could do better (TryAgainAnywhere). A request that asks about its
 // prompt alone begins anew, if nothing of its answer has come.
+//
+// An answer that is to be kept (generation/kept_answer.h) is kept by its worker. The first delta of
+// each worker that makes it tells who that is; a request that names such a worker goes there.
 #pragma once
 
 #include <functional>
@@ -44,6 +47,8 @@ class FrontDoor {
 
   void Start(RequestId id, GenerateRequest request, GenerationListener* listener);
   void Cancel(RequestId id);
+  void Detach(RequestId id);
+  void Forget(const KeptAnswer& kept);
   void OnDelta(RequestId id, Delta delta);
   void OnEnd(RequestId id, absl::Status status);
 
@@ -70,6 +75,7 @@ class FrontDoor {
     GenerateRequest request;           // with the output so far: what another worker would be asked
     int resubmissions = 0;
     bool cancelled = false;
+    bool told = false;   // whoever listens knows which worker keeps its answer
     bool final = false;  // what has come cannot be gone on with elsewhere, or was the end
   };
 
@@ -77,6 +83,7 @@ class FrontDoor {
   Worker* LeastLoaded();
   Worker* Another(const Worker& than);
   Worker* ChooseWorker(absl::Span<const uint64_t> beginnings);
+  Worker* KeeperOf(const GenerateRequest& request);
   bool Resubmit(RequestId id, Session& session, const absl::Status& why);
   void DropUnlisted();
 

@@ -17,6 +17,8 @@
 namespace expertmesh {
 namespace {
 
+constexpr std::chrono::seconds kForgetPatience{2};
+
 // Codes that gRPC itself gives when a server goes away in the middle of a call.
 bool IsBroken(absl::StatusCode code) {
   return code == absl::StatusCode::kUnavailable || code == absl::StatusCode::kCancelled ||
@@ -26,7 +28,7 @@ bool IsBroken(absl::StatusCode code) {
 }  // namespace
 
 // One Generate call. Kept alive by the port's table until OnDone. The listener is called while it
-// is set, under the lock, so that a Detach that has returned is final.
+// is set, under the lock, so that an Abandon that has returned is final.
 class GrpcAttentionPort::Call final
     : public grpc::ClientReadReactor<v1::AttentionGenerateResponse> {
  public:
@@ -36,6 +38,7 @@ class GrpcAttentionPort::Call final
         id_(id),
         stub_(v1::AttentionService::NewStub(port->channel_)),
         request_(ToProto(request)),
+        kept_(request.kept),
         listener_(listener) {
     context_.set_deadline(ToGrpcDeadline(request.deadline));
   }
@@ -55,8 +58,10 @@ class GrpcAttentionPort::Call final
     context_.TryCancel();
   }
 
+  const std::optional<KeptAnswer>& kept() const { return kept_; }
+
   // Nothing follows.
-  void Detach() {
+  void Abandon() {
     {
       MutexLock lock(mutex_);
       listener_ = nullptr;
@@ -88,7 +93,7 @@ class GrpcAttentionPort::Call final
       if (listener_ != nullptr) listener_->OnEnd(id_, Verdict(FromGrpcStatus(status)));
       listener_ = nullptr;
     }
-    port_->Forget(id_);  // may delete this
+    port_->Release(id_);  // may delete this
   }
 
   absl::Status Verdict(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -110,6 +115,7 @@ class GrpcAttentionPort::Call final
   const std::unique_ptr<v1::AttentionService::Stub> stub_;
   grpc::ClientContext context_;
   const v1::AttentionGenerateRequest request_;
+  const std::optional<KeptAnswer> kept_;
   v1::AttentionGenerateResponse response_;  // of the read in flight
 
   Mutex mutex_;
@@ -128,7 +134,7 @@ GrpcAttentionPort::~GrpcAttentionPort() {
     MutexLock lock(mutex_);
     for (const auto& [id, call] : calls_) calls.push_back(call);
   }
-  for (const auto& call : calls) call->Detach();
+  for (const auto& call : calls) call->Abandon();
   // A call refers to its channel, and gRPC cannot bear that the last reference to a channel goes in
   // one of its own callbacks: so calls are not only to be done but gone before channel_ goes.
   calls.clear();
@@ -147,18 +153,49 @@ void GrpcAttentionPort::Start(RequestId id, GenerateRequest request, GenerationL
   call->Start();
 }
 
+// The call alone would not end an answer that is to be kept.
 void GrpcAttentionPort::Cancel(RequestId id) {
-  std::shared_ptr<Call> call;
-  {
-    MutexLock lock(mutex_);
-    auto found = calls_.find(id);
-    if (found == calls_.end()) return;
-    call = found->second;
-  }
+  const std::shared_ptr<Call> call = Find(id);
+  if (call == nullptr) return;
+  if (call->kept().has_value()) Forget(*call->kept());
   call->Cancel();
 }
 
-void GrpcAttentionPort::Forget(RequestId id) {
+void GrpcAttentionPort::Detach(RequestId id) {
+  if (const std::shared_ptr<Call> call = Find(id)) call->Cancel();
+}
+
+std::shared_ptr<GrpcAttentionPort::Call> GrpcAttentionPort::Find(RequestId id) {
+  MutexLock lock(mutex_);
+  auto found = calls_.find(id);
+  return found == calls_.end() ? nullptr : found->second;
+}
+
+// One Forget call; it owns itself.
+struct GrpcAttentionPort::ForgetCall {
+  std::unique_ptr<v1::AttentionService::Stub> stub;
+  grpc::ClientContext context;
+  v1::ForgetRequest request;
+  v1::ForgetResponse response;
+};
+
+void GrpcAttentionPort::Forget(const KeptAnswer& kept) {
+  {
+    MutexLock lock(mutex_);
+    ++live_calls_;
+  }
+  auto* call = new ForgetCall;
+  call->stub = v1::AttentionService::NewStub(channel_);
+  call->context.set_deadline(ToGrpcDeadline(Now() + kForgetPatience));
+  call->request = ToForgetProto(kept);
+  call->stub->async()->Forget(&call->context, &call->request, &call->response,
+                              [this, call](const grpc::Status&) {
+                                delete call;
+                                CallIsGone();
+                              });
+}
+
+void GrpcAttentionPort::Release(RequestId id) {
   std::shared_ptr<Call> call;
   {
     MutexLock lock(mutex_);
@@ -167,6 +204,10 @@ void GrpcAttentionPort::Forget(RequestId id) {
     calls_.erase(found);
   }
   call.reset();
+  CallIsGone();
+}
+
+void GrpcAttentionPort::CallIsGone() {
   MutexLock lock(mutex_);
   --live_calls_;
   gone_.notify_all();

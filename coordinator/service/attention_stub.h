@@ -28,10 +28,16 @@ class GrpcAttentionPort final : public AttentionPort {
 
   void Start(RequestId id, GenerateRequest request, GenerationListener* listener) override;
   void Cancel(RequestId id) override;
+  void Detach(RequestId id) override;
+  // Not waited for, and not repeated: what it does not reach ends by itself.
+  void Forget(const KeptAnswer& kept) override;
 
  private:
   class Call;
-  void Forget(RequestId id);
+  struct ForgetCall;
+  std::shared_ptr<Call> Find(RequestId id);
+  void Release(RequestId id);
+  void CallIsGone();
 
   const std::string name_;
   const std::shared_ptr<grpc::Channel> channel_;

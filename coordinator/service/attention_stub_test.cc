@@ -26,12 +26,21 @@ class ScriptedWorker final : public v1::AttentionService::CallbackService {
   struct Seen {
     std::vector<v1::AttentionGenerateRequest> requests;
     int cancelled = 0;
+    std::vector<uint64_t> forgotten;  // low halves of keys
   };
 
   grpc::ServerWriteReactor<v1::AttentionGenerateResponse>* Generate(
       grpc::CallbackServerContext*, const v1::AttentionGenerateRequest* request) override {
     seen.Change([&](Seen& seen) { seen.requests.push_back(*request); });
     return new Reactor(this, script);
+  }
+
+  grpc::ServerUnaryReactor* Forget(grpc::CallbackServerContext* context,
+                                   const v1::ForgetRequest* request, v1::ForgetResponse*) override {
+    seen.Change([&](Seen& seen) { seen.forgotten.push_back(request->key().low()); });
+    auto* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
   }
 
   Script script;
@@ -193,6 +202,28 @@ TEST_F(AttentionStubTest, CancelEndsTheRequestOnceAndTheWorkerHearsOfIt) {
   EXPECT_EQ(listener.WaitEnd().code(), absl::StatusCode::kCancelled);
   port.reset();  // waits until the call is gone
   EXPECT_EQ(listener.seen.Get().ends.size(), 1u);
+}
+
+TEST_F(AttentionStubTest, ACancelForgetsWhatIsToBeKeptAndADetachDoesNot) {
+  worker.script.wait = true;
+  worker.script.messages.clear();
+  GenerateRequest request = SomeRequest();
+  request.kept = KeptAnswer{{1, 7}, "", {}};
+  port->Start(5, request, &listener);
+  ASSERT_TRUE(worker.seen.WaitFor([](const auto& seen) { return seen.requests.size() == 1; }));
+  EXPECT_EQ(worker.seen.Get().requests[0].keep().low(), 7u);
+  port->Detach(5);
+  EXPECT_EQ(listener.WaitEnd().code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(worker.seen.WaitFor([](const auto& seen) { return seen.cancelled == 1; }));
+  EXPECT_TRUE(worker.seen.Get().forgotten.empty());
+  Listener second;
+  port->Start(5, request, &second);
+  ASSERT_TRUE(worker.seen.WaitFor([](const auto& seen) { return seen.requests.size() == 2; }));
+  port->Cancel(5);
+  EXPECT_TRUE(worker.seen.WaitFor([](const auto& seen) { return seen.forgotten.size() == 1; }));
+  EXPECT_EQ(second.WaitEnd().code(), absl::StatusCode::kCancelled);
+  port->Forget({{1, 9}, "a1", {}});
+  EXPECT_TRUE(worker.seen.WaitFor([](const auto& seen) { return seen.forgotten.size() == 2; }));
 }
 
 TEST_F(AttentionStubTest, TheRequestsDeadlineEndsIt) {

@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "common/status.h"
 #include "common/version.h"
+#include "rpc/convert_generation.h"
 #include "rpc/convert_user.h"
 #include "rpc/generate_reactor.h"
 #include "rpc/raw_message.h"
@@ -170,11 +171,16 @@ grpc::ServerUnaryReactor* GenerationGrpcService::Abort(grpc::CallbackServerConte
   return AnswerNow<v1::AbortRequest, v1::AbortResponse>(
       {context, request, response, metrics_, "Abort"},
       [this](const v1::AbortRequest& request) -> absl::StatusOr<v1::AbortResponse> {
-        if (request.request_id().empty()) {
+        if (request.request_id().empty() && !request.has_resume_token()) {
           return absl::InvalidArgumentError("request_id is empty; it names the requests to end");
         }
         v1::AbortResponse answer;
-        answer.set_aborted(door_->Abort(request.request_id()));
+        answer.set_aborted(0);
+        if (request.has_resume_token()) {
+          ASSIGN_OR_RETURN(const KeptAnswer kept, FromResumeToken(request.resume_token()));
+          door_->Forget(kept);
+        }
+        if (!request.request_id().empty()) answer.set_aborted(door_->Abort(request.request_id()));
         return answer;
       });
 }

@@ -22,7 +22,8 @@ using RawGenerationService = v1::Generation::WithRawCallbackMethod_GenerateStrea
                             v1::Generation::WithRawCallbackMethod_Classify<
                                 v1::Generation::Service>>>>>>>>>;
 
-// One call is one request; a call that ends early cancels it. Outlives the server, and the front
+// One call is one request; a call that ends early cancels it, unless its answer is to be kept.
+// Outlives the server, and the front
 // door's last event: stop the front door first, then the server.
 class GenerationGrpcService final : public RawGenerationService {
  public:

@@ -15,9 +15,16 @@
 namespace expertmesh {
 namespace {
 
-uint64_t DrawSeed() {
+uint64_t DrawNumber() {
   thread_local std::random_device device;
   return (uint64_t{device()} << 32) | device();
+}
+
+// What is to be kept gets a key, unless it has one.
+std::optional<KeptAnswer> KeptOf(const UserRequest& request) {
+  if (request.resume.has_value() && request.resume->kept.has_value()) return request.resume->kept;
+  if (!request.keep) return std::nullopt;
+  return KeptAnswer{{DrawNumber(), DrawNumber()}, "", {}};
 }
 
 }  // namespace
@@ -83,8 +90,9 @@ struct TextDoor::Impl {
   void Begin(RequestId id, const UserRequest& request, GenerationListener* listener);
   void OnDelta(RequestId id, size_t leg, Delta delta);
   void OnEnd(RequestId id, size_t leg, absl::Status status);
-  void Cancel(RequestId id);
+  void Cancel(RequestId id, bool detach = false);
   void Tell(RequestId id, Running& running, absl::Status status);
+  void End(RequestId id, bool detach);  // from outside
   void EndAll(Thread& thread);
 
   absl::Status Name(RequestId id, const std::string& name);
@@ -98,7 +106,7 @@ struct TextDoor::Impl {
 void TextDoor::Impl::Begin(RequestId id, const UserRequest& request, GenerationListener* listener) {
   const absl::Status may_begin = MayBegin(id, request);
   absl::StatusOr<Prepared> prepared =
-      may_begin.ok() ? Prepare(request, *model, DrawSeed()) : absl::StatusOr<Prepared>(may_begin);
+      may_begin.ok() ? Prepare(request, *model, DrawNumber()) : absl::StatusOr<Prepared>(may_begin);
   Running& running = ThreadOf(id).running[id];
   running.listener = listener;
   if (!prepared.ok()) {
@@ -120,6 +128,7 @@ void TextDoor::Impl::Begin(RequestId id, const UserRequest& request, GenerationL
   for (size_t i = 0; i < running.legs.size(); ++i) {
     GenerateRequest choice = prepared->request;
     choice.choice = prepared->choices[i];
+    choice.kept = KeptOf(request);
     if (i > 0) choice.prompt_logprobs = false;  // told once
     port->Start(running.legs[i]->at_port, std::move(choice), running.legs[i].get());
   }
@@ -145,11 +154,12 @@ void TextDoor::Impl::OnEnd(RequestId id, size_t leg, absl::Status status) {
   if (running.running_legs == 0) ThreadOf(id).running.erase(found);
 }
 
-void TextDoor::Impl::Cancel(RequestId id) {
+void TextDoor::Impl::Cancel(RequestId id, bool detach) {
   auto found = ThreadOf(id).running.find(id);
   if (found == ThreadOf(id).running.end()) return;
   for (const auto& leg : found->second.legs) {
-    if (leg->running) port->Cancel(leg->at_port);
+    if (!leg->running) continue;
+    detach ? port->Detach(leg->at_port) : port->Cancel(leg->at_port);
   }
 }
 
@@ -258,16 +268,19 @@ void TextDoor::Start(RequestId id, UserRequest request, GenerationListener* list
   listener->OnEnd(id, TryAgainLater("the front door is shutting down"));
 }
 
-void TextDoor::Cancel(RequestId id) {
-  Impl* impl = impl_.get();
+void TextDoor::Impl::End(RequestId id, bool detach) {
   {
-    MutexLock lock(impl->mutex);
-    const auto named = impl->names.find(id);
-    if (named == impl->names.end()) return;
+    MutexLock lock(mutex);
+    const auto named = names.find(id);
+    if (named == names.end()) return;
     named->second.cancelled = true;  // if it has not begun, it will not
   }
-  impl->LoopOf(id).Post([impl, id](Time) { impl->Cancel(id); });
+  LoopOf(id).Post([this, id, detach](Time) { Cancel(id, detach); });
 }
+
+void TextDoor::Cancel(RequestId id) { impl_->End(id, /*detach=*/false); }
+void TextDoor::Detach(RequestId id) { impl_->End(id, /*detach=*/true); }
+void TextDoor::Forget(const KeptAnswer& kept) { impl_->port->Forget(kept); }
 
 int TextDoor::Abort(const std::string& request_id) {
   std::vector<RequestId> ids;

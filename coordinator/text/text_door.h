@@ -38,6 +38,8 @@ class TextDoor final : public UserPort {
   RequestId NewRequestId();
   void Start(RequestId id, UserRequest request, GenerationListener* listener) override;
   void Cancel(RequestId id) override;
+  void Detach(RequestId id) override;
+  void Forget(const KeptAnswer& kept) override;
   // Cancels every running request of this name, which is not empty; how many there were.
   int Abort(const std::string& request_id);
 

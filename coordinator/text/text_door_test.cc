@@ -201,6 +201,35 @@ TEST_F(TextDoorTest, CancelsAndAbortsByName) {
   EXPECT_EQ(door_.Abort("mine"), 0);
 }
 
+TEST_F(TextDoorTest, WhatIsToBeKeptGetsAKeyOfItsOwnForEachChoice) {
+  Reader reader;
+  UserRequest request = Text("hi", 2);
+  request.keep = true;
+  Start(request, reader);
+  const auto one = port_.WaitForStart(0).kept, two = port_.WaitForStart(1).kept;
+  ASSERT_TRUE(one.has_value() && two.has_value());
+  EXPECT_NE(one->key, two->key);
+  EXPECT_EQ(one->worker, "");
+}
+
+TEST_F(TextDoorTest, AResumedAnswerKeepsItsKeyAndOthersHaveNone) {
+  Reader reader, plain;
+  UserRequest request = Text("hi");
+  const KeptAnswer kept{{1, 2}, "a1", {3, 4}};
+  request.resume = ResumePoint{{'a'}, 0, kept};
+  Start(request, reader);
+  EXPECT_EQ(port_.WaitForStart().kept, kept);
+  port_.Deliver(0, "b", FinishReason::kLength);
+  EXPECT_TRUE(reader.Wait().ok());
+  const RequestId id = Start(Text("hi"), plain);
+  for (const Time until = Now() + kDeadline;
+       port_.WaitForStart().kept.has_value() && Now() < until;) {
+  }
+  EXPECT_FALSE(port_.WaitForStart().kept.has_value());
+  door_.Detach(id);
+  EXPECT_EQ(plain.Wait(), absl::CancelledError("cancelled")) << "a port that keeps nothing";
+}
+
 TEST_F(TextDoorTest, DoesNothingForWhoIsGoneOrLateAlready) {
   // The one text thread is held by the first request's start at the port.
   std::promise<void> entered, let_go;

@@ -62,10 +62,11 @@ void Monitor::CheckRetries(Process& process, const Dispatcher& dispatcher) {
   const RetryBudgetOptions& budget = dispatcher.budget();
   const double allowed = budget.most + budget.per_second * lived.count() +
                          budget.share * static_cast<double>(dispatcher.first_calls());
-  if (static_cast<double>(dispatcher.retries()) <= allowed + 1e-6) return;
+  const uint64_t again = dispatcher.retries() + dispatcher.hedges();
+  if (static_cast<double>(again) <= allowed + 1e-6) return;
   process.world().Violate(
       "retries_in_budget",
-      absl::StrCat(process.label(), " has sent ", dispatcher.retries(), " calls again, after ",
+      absl::StrCat(process.label(), " has sent ", again, " calls again, after ",
                    dispatcher.first_calls(), " first ones in ", lived.count(), " s"));
 }
 

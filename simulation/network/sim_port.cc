@@ -30,6 +30,7 @@ void SimPort::Start(RequestId id, GenerateRequest request, GenerationListener* l
   call->port = this;
   call->id = id;
   call->listener = listener;
+  call->kept = request.kept;
   call->socket = std::make_shared<Socket>(network_, process_);
   calls_[id] = call;
   process_->Adopt(call->socket);
@@ -65,7 +66,26 @@ void SimPort::Cancel(RequestId id) {
                               [call] { call->server->inner_->Cancel(call->server_id); });
     return;
   }
-  process_->Post([call] { call->End(absl::CancelledError("cancelled by the client")); });
+  if (call->kept.has_value()) Forget(*call->kept);
+  Detach(id);
+}
+
+void SimPort::Detach(RequestId id) {
+  auto found = calls_.find(id);
+  if (found == calls_.end()) return;
+  process_->Post(
+      [call = found->second] { call->End(absl::CancelledError("cancelled by the client")); });
+}
+
+// By a connection of its own, which may not come about.
+void SimPort::Forget(const KeptAnswer& kept) {
+  auto socket = std::make_shared<Socket>(network_, process_);
+  process_->Adopt(socket);
+  network_->Dial(socket, address_, [kept](Process& process, const std::shared_ptr<Socket>& theirs) {
+    RequestServer* server = process.doors().requests;
+    if (server != nullptr) server->inner_->Forget(kept);
+    theirs->Close(absl::CancelledError("told"));
+  });
 }
 
 void SimPort::Call::OnDelta(Delta delta) {
@@ -130,7 +150,7 @@ void RequestServer::OnDialled(const std::shared_ptr<Socket>& socket,
   auto session = std::make_unique<Session>(this, socket, call);
   Session* listener = session.get();
   sessions_[id] = std::move(session);
-  socket->OnClosed([this, id](const absl::Status&) { inner_->Cancel(id); });
+  socket->OnClosed([this, id](const absl::Status&) { inner_->Detach(id); });
   inner_->Start(id, std::move(request), listener);
 }
 

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "generation/request_port.h"
@@ -22,6 +23,8 @@ class SimPort final : public AttentionPort {
 
   void Start(RequestId id, GenerateRequest request, GenerationListener* listener) override;
   void Cancel(RequestId id) override;
+  void Detach(RequestId id) override;
+  void Forget(const KeptAnswer& kept) override;
 
  private:
   friend class RequestServer;
@@ -31,6 +34,7 @@ class SimPort final : public AttentionPort {
     SimPort* port = nullptr;  // null when the port is gone
     RequestId id = 0;
     GenerationListener* listener = nullptr;
+    std::optional<KeptAnswer> kept;
     std::shared_ptr<Socket> socket;
     bool finished = false;  // the last delta has come
     bool ended = false;

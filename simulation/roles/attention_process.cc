@@ -25,6 +25,8 @@ AttentionNodeOptions OptionsFor(const ProcessIdentity& who, const StubModel& mod
   options.max_waiting = settings.max_waiting;
   options.retries = settings.retries;
   options.coverage_wait = settings.coverage_wait;
+  options.hedge_after = settings.hedge_after;
+  options.kept = settings.kept;
   return options;
 }
 

@@ -17,6 +17,8 @@ struct AttentionSettings {
   int32_t max_waiting = 64;
   RetryBudgetOptions retries;
   Duration coverage_wait = std::chrono::seconds(30);
+  Duration hedge_after{};
+  KeptAnswersOptions kept;
   ComputePace pace;
 };
 
@@ -43,6 +45,8 @@ class AttentionProcess final : public WorkerProcess, private AttentionPort {
   // For the requests' door.
   void Start(RequestId id, GenerateRequest request, GenerationListener* listener) override;
   void Cancel(RequestId id) override;
+  void Detach(RequestId id) override { node_->Detach(id, now()); }
+  void Forget(const KeptAnswer& kept) override { node_->Forget(kept.key); }
 
   LayerStub compute_;
   RequestServer requests_;

@@ -52,6 +52,7 @@ void CoordinatorProcess::StartRequest(RequestId id, GenerateRequest request,
 }
 
 void CoordinatorProcess::CancelRequest(RequestId id) { door_->Cancel(id); }
+void CoordinatorProcess::DetachRequest(RequestId id) { door_->Detach(id); }
 
 // Ports call these; as on threads, they only post.
 void CoordinatorProcess::OnDelta(RequestId id, Delta delta) {

@@ -26,6 +26,7 @@ class CoordinatorProcess final : public Process,
   // From clients; in this process's loop.
   void StartRequest(RequestId id, GenerateRequest request, GenerationListener* listener);
   void CancelRequest(RequestId id);
+  void DetachRequest(RequestId id);
 
   const Membership* membership() const { return membership_.get(); }
   Membership& control() { return *membership_; }  // in this process's loop

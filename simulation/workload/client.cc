@@ -12,6 +12,8 @@ namespace {
 
 constexpr Duration kPatrolPeriod = std::chrono::seconds(1);
 constexpr int64_t kLongestProbe = 6;
+constexpr int kMostResumes = 4;
+constexpr Duration kResumesWithin = std::chrono::seconds(10);  // of its arrival
 
 // What a client library makes of a connection that breaks, or that nobody takes.
 absl::Status NoCoordinator() { return TryAgainLater("no coordinator answers"); }
@@ -49,36 +51,98 @@ void Client::Submit(RequestPlan plan, bool probe) {
   record.request = plan.request;
   world_->Log("client", "request ", id, ": ", plan.request.prompt.size(), " tokens, at most ",
               plan.request.max_tokens, " more", probe ? "; a probe" : "");
-  CoordinatorProcess* coordinator = cluster_->coordinator();
-  if (coordinator == nullptr) return OnEnd(id, NoCoordinator());
-  pending.coordinator = coordinator->label();
-  coordinator->Post([this, coordinator, id, request = std::move(plan.request)]() mutable {
-    request.deadline = coordinator->ToOwn(request.deadline);
-    coordinator->StartRequest(id, std::move(request), this);
-  });
+  pending.resumes = plan.resumes ? kMostResumes : 0;
+  pending.kept = plan.request.kept;
+  Ask(pending);
+  if (plan.hang_up != Duration(0)) {
+    world_->events.After(plan.hang_up, [this, id, away = plan.away] { HangUp(id, away); });
+  }
   if (plan.cancel == Duration(0)) return;
   world_->events.After(plan.cancel, [this, id] { Cancel(id); });
 }
 
+// For what has not come yet.
+void Client::Ask(Pending& pending) {
+  const RequestRecord& record = pending.record;
+  CoordinatorProcess* coordinator = cluster_->coordinator();
+  if (coordinator == nullptr) return End(pending, NoCoordinator());
+  pending.coordinator = coordinator->label();
+  GenerateRequest request = record.request;
+  request.kept = pending.kept;
+  for (size_t i = 0; i < record.tokens; ++i) {
+    request.resumed.push_back(record.answer.tokens[i].id);
+  }
+  if (record.tokens + record.prompt_logprobs > 0) request.prompt_logprobs = false;
+  const RequestId id = record.id + kAttempts * pending.attempt;
+  coordinator->Post([this, coordinator, id, request = std::move(request)]() mutable {
+    request.deadline = coordinator->ToOwn(request.deadline);
+    coordinator->StartRequest(id, std::move(request), this);
+  });
+}
+
+// Asks for the rest, after a while. False: it does not.
+bool Client::Resume(Pending& pending, const absl::Status& why) {
+  const RequestRecord& record = pending.record;
+  const bool late = world_->events.now() > record.arrived + kResumesWithin;
+  if (!absl::IsUnavailable(why) || pending.resumes == 0 || late) return false;
+  if (record.finished || record.cancelled_at.has_value()) return false;
+  --pending.resumes;
+  ++pending.attempt;
+  pending.coordinator.clear();
+  world_->Log("client", "request ", record.id, " is resumed after ", record.tokens,
+              " tokens: ", why.message());
+  world_->events.After(RetryAfter(why).value_or(kRetryHint), [this, id = record.id] {
+    Pending& its = records_[id - 1];
+    if (!its.record.end.has_value()) Ask(its);
+  });
+  return true;
+}
+
+CoordinatorProcess* Client::CoordinatorOf(const Pending& pending) const {
+  CoordinatorProcess* coordinator = cluster_->coordinator();
+  if (coordinator == nullptr || coordinator->label() != pending.coordinator) return nullptr;
+  return pending.record.end.has_value() ? nullptr : coordinator;
+}
+
 void Client::Cancel(RequestId id) {
   Pending& pending = records_[id - 1];
-  CoordinatorProcess* coordinator = cluster_->coordinator();
-  if (pending.record.end.has_value() || coordinator == nullptr) return;
-  if (coordinator->label() != pending.coordinator) return;
+  CoordinatorProcess* coordinator = CoordinatorOf(pending);
+  if (coordinator == nullptr) return;
   world_->Log("client", "cancels request ", id);
   pending.record.cancelled_at = world_->events.now();
-  coordinator->Post([coordinator, id] { coordinator->CancelRequest(id); });
+  coordinator->Post(
+      [coordinator, id = id + kAttempts * pending.attempt] { coordinator->CancelRequest(id); });
+}
+
+void Client::HangUp(RequestId id, Duration away) {
+  Pending& pending = records_[id - 1];
+  CoordinatorProcess* coordinator = CoordinatorOf(pending);
+  if (coordinator == nullptr) return;
+  const RequestId attempt = id + kAttempts * pending.attempt;
+  const absl::Status broke = absl::UnavailableError("the connection broke");
+  if (!Resume(pending,
+              WithRetryAfter(broke, std::chrono::duration_cast<std::chrono::milliseconds>(away))))
+    return;
+  coordinator->Post([coordinator, attempt] { coordinator->DetachRequest(attempt); });
 }
 
 void Client::OnCoordinatorDied(const std::string& label) {
-  for (const Pending& pending : records_) {
+  for (Pending& pending : records_) {
     if (pending.coordinator != label || pending.record.end.has_value()) continue;
-    OnEnd(pending.record.id, pending.record.finished ? absl::OkStatus() : NoCoordinator());
+    End(pending, pending.record.finished ? absl::OkStatus() : NoCoordinator());
   }
 }
 
+Client::Pending* Client::Of(RequestId attempt) {
+  Pending& pending = records_[attempt % kAttempts - 1];
+  return pending.attempt == attempt / kAttempts ? &pending : nullptr;
+}
+
 void Client::OnDelta(RequestId id, Delta delta) {
-  RequestRecord& record = records_[id - 1].record;
+  Pending* pending = Of(id);
+  if (pending == nullptr) return;
+  RequestRecord& record = pending->record;
+  if (delta.kept.has_value()) pending->kept = delta.kept;
   CheckNotEnded(*world_, record, "a delta");
   CheckTokens(*world_, record, delta);
   CheckFinish(*world_, record, delta);
@@ -88,12 +152,17 @@ void Client::OnDelta(RequestId id, Delta delta) {
 }
 
 void Client::OnEnd(RequestId id, absl::Status status) {
-  RequestRecord& record = records_[id - 1].record;
+  if (Pending* pending = Of(id)) End(*pending, std::move(status));
+}
+
+void Client::End(Pending& pending, absl::Status status) {
+  RequestRecord& record = pending.record;
+  CheckNotEnded(*world_, record, "an end");
+  if (Resume(pending, status)) return;
   if (world_->log.on()) {
-    world_->Log("client", "request ", id, " ends after ", record.tokens,
+    world_->Log("client", "request ", record.id, " ends after ", record.tokens,
                 " tokens: ", status.ToString());
   }
-  CheckNotEnded(*world_, record, "an end");
   CheckEndFits(*world_, record, status);
   CheckFailureCode(*world_, record, status);
   CheckFailureCause(*world_, record, status);

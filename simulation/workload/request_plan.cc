@@ -62,6 +62,12 @@ std::vector<RequestPlan> DrawRequests(Random& chance, const StubModel& model, Du
     }
     if (chance.Chance(0.25)) plan.deadline = chance.Skewed(kShortestTerm, kLongestTerm);
     if (chance.Chance(0.15)) plan.cancel = chance.Skewed(kShortestTerm, kLongestTerm);
+    plan.resumes = chance.Chance(0.5);
+    if (plan.resumes && chance.Chance(0.5)) {
+      plan.hang_up = chance.Skewed(kShortestTerm, kLongestTerm);
+      plan.away = chance.Skewed(kShortestTerm, kLongestTerm);
+    }
+    if (chance.Chance(0.5)) plan.request.kept = KeptAnswer{{0, chance.Next()}, "", {}};
     plans.push_back(std::move(plan));
   }
   return plans;

@@ -15,6 +15,9 @@ struct RequestPlan {
   GenerateRequest request;  // without its deadline
   Duration deadline{};      // from `at`; zero: none
   Duration cancel{};        // from `at`; zero: never
+  bool resumes = false;     // the client asks for the rest of an answer that breaks off
+  Duration hang_up{};       // from `at`: its connection breaks; zero: never
+  Duration away{};          // from there, until it asks for the rest
 };
 
 // At most `most` requests of random prompts and lengths up to `longest`, some with deadlines, some

@@ -47,6 +47,7 @@ void Dispatcher::OnClosed(ChannelId channel, const absl::Status& why, Time now) 
 
 void Dispatcher::Dispatch(const LayerRows& rows, Time now) {
   CHECK(!busy(), "one layer at a time");
+  LeaveBehind();
   layer_ = rows;
   for (auto& node : ended_) spare_.push_back(std::move(node));
   ended_.clear();
@@ -62,27 +63,38 @@ void Dispatcher::Dispatch(const LayerRows& rows, Time now) {
       Pend(slot);
     }
   }
-  SendRouted(/*again=*/false, now);
+  SendRouted(Why::kFirst, now);
   fresh_ = !pending_.empty();
 }
 
-// The replica that has least to do so far; -1: none can be reached.
-int32_t Dispatcher::Choose(uint32_t slot) const {
+// Calls that are still out were hedged, and others have answered. Only their workers' lives are of
+// interest now.
+void Dispatcher::LeaveBehind() {
+  for (auto& [sequence, call] : calls_) call.over = true;
+  hedge_at_ = kNever;
+}
+
+// The replica that has least to do so far, of those that owe nothing late if there is one; not
+// `than`. -1: none can be reached.
+int32_t Dispatcher::Choose(uint32_t slot, const Peer* than) const {
   const int32_t expert = layer_.experts[slot];
   int32_t best = -1;
+  std::pair<bool, size_t> least;
   for (int32_t candidate : replicas_.Of(layer_.layer, expert)) {
     const Peer* peer = peers_.At(candidate);
-    if (peer == nullptr || !ExpertPeers::Reaches(*peer, layer_.layer, expert)) continue;
-    if (best < 0 || building_[candidate].slots.size() < building_[best].slots.size()) {
-      best = candidate;
-    }
+    if (peer == nullptr || peer == than) continue;
+    if (!ExpertPeers::Reaches(*peer, layer_.layer, expert)) continue;
+    const std::pair<bool, size_t> load(peer->late > 0, building_[candidate].slots.size());
+    if (best >= 0 && load >= least) continue;
+    best = candidate;
+    least = load;
   }
   return best;
 }
 
-// Adds the slot to the call of a replica. False: none can be reached.
-bool Dispatcher::Route(uint32_t slot) {
-  const int32_t best = Choose(slot);
+// Adds the slot to the call of a replica that is not `than`. False: none can be reached.
+bool Dispatcher::Route(uint32_t slot, const Peer* than) {
+  const int32_t best = Choose(slot, than);
   if (best < 0) return false;
   Call& call = building_[best];
   const auto row = static_cast<uint32_t>(RowOf(slot));
@@ -91,21 +103,34 @@ bool Dispatcher::Route(uint32_t slot) {
       {static_cast<uint32_t>(call.rows.size() - 1), static_cast<uint32_t>(layer_.experts[slot])});
   call.slots.push_back(slot);
   slots_[slot].state = Slot::State::kOut;
+  ++slots_[slot].out;
   return true;
 }
 
-// Sends what was routed, `again` as far as the budget allows; the rest is pending.
-void Dispatcher::SendRouted(bool again, Time now) {
+// Whether the budget allows one call more.
+bool Dispatcher::MaySend(Why why, Time now) {
+  if (why == Why::kFirst) return true;
+  if (why == Why::kHedge) return budget_.TrySpare(now);
+  const bool allowed = budget_.TrySpend(now);
+  starved_ |= !allowed;
+  return allowed;
+}
+
+void Dispatcher::Count(Why why) {
+  if (why == Why::kFirst) budget_.OnFirstCall();
+  ++(why == Why::kFirst ? first_calls_ : why == Why::kAgain ? retries_ : hedges_);
+}
+
+// Sends what was routed, as far as the budget allows; what nobody is asked for then is pending.
+void Dispatcher::SendRouted(Why why, Time now) {
   for (size_t member = 0; member < peers_.members(); ++member) {
     Call& built = building_[member];
     if (built.slots.empty()) continue;
     Peer* peer = peers_.At(static_cast<int32_t>(member));
     const bool there = peer != nullptr && peer->open;  // it may have gone while others were sent to
-    const bool allowed = !again || budget_.TrySpend(now);
-    starved_ |= !allowed;
+    const bool allowed = MaySend(why, now);
     if (there && allowed && SendCall(*peer, built, now)) {
-      ++(again ? retries_ : first_calls_);
-      if (!again) budget_.OnFirstCall();
+      Count(why);
       continue;
     }
     fresh_ |= allowed;
@@ -113,9 +138,11 @@ void Dispatcher::SendRouted(bool again, Time now) {
   }
 }
 
-// What was not sent is pending again.
+// What was not sent is pending again, unless it is asked of somebody else.
 void Dispatcher::Unroute(Call& built) {
-  for (uint32_t slot : built.slots) Pend(slot);
+  for (uint32_t slot : built.slots) {
+    if (NoLongerAsks(slot)) Pend(slot);
+  }
   built.rows.clear();
   built.assignments.clear();
   built.slots.clear();
@@ -146,6 +173,10 @@ bool Dispatcher::SendCall(Peer& peer, Call& built, Time now) {
   Call& call = NewCall(sequence);
   std::swap(call, built);  // the builder gets an ended call's memory
   call.channel = peer.channel->id();
+  call.sent = now;
+  call.late = call.over = false;
+  call.late_at = LateAt(call, now);
+  hedge_at_ = std::min(hedge_at_, call.late_at);
   ++peer.calls;
   peer.liveness->OnCallSent(sequence, now);
   return true;
@@ -173,6 +204,36 @@ std::map<uint64_t, Dispatcher::Call>::iterator Dispatcher::EndCall(
 
 void Dispatcher::OnSent(Time now) { --unsent_; }
 
+// ---- what takes long
+
+Time Dispatcher::LateAt(const Call& call, Time now) const {
+  const auto usual = usual_.Longest(call.slots.size());
+  if (options_.hedge_after == Duration{} || !usual.has_value()) return kNever;
+  return now + std::max(options_.hedge_after, 2 * *usual);
+}
+
+void Dispatcher::Hedge(Time now) {
+  hedge_at_ = kNever;
+  if (missing_ == 0) return;
+  for (auto& [sequence, call] : calls_) {
+    if (call.over || alone_.contains(sequence)) continue;
+    if (now >= call.late_at) HedgeCall(call);
+    hedge_at_ = std::min(hedge_at_, call.late_at);
+  }
+  SendRouted(Why::kHedge, now);
+}
+
+void Dispatcher::HedgeCall(Call& call) {
+  call.late_at = kNever;
+  Peer* peer = peers_.Find(call.channel);
+  if (!call.late) ++peer->late;
+  call.late = true;
+  for (uint32_t slot : call.slots) {
+    const Slot& its = slots_[slot];
+    if (its.state == Slot::State::kOut && its.out == 1) Route(slot, peer);
+  }
+}
+
 // ---- rows in
 
 void Dispatcher::OnMessage(ChannelId channel, const Message& message, Time now) {
@@ -181,7 +242,7 @@ void Dispatcher::OnMessage(ChannelId channel, const Message& message, Time now) 
   peer->liveness->OnFrame(now);
   switch (message.header.kind) {
     case MessageKind::kCombine:
-      return OnCombine(*peer, message);
+      return OnCombine(*peer, message, now);
     case MessageKind::kNotHere:
       return OnNotHere(*peer, message);
     case MessageKind::kPong:
@@ -211,11 +272,13 @@ std::map<uint64_t, Dispatcher::Call>::iterator Dispatcher::AnsweredCall(
   return asked ? found : calls_.end();
 }
 
-void Dispatcher::OnCombine(Peer& peer, const Message& message) {
+void Dispatcher::OnCombine(Peer& peer, const Message& message, Time now) {
   const MessageHeader& header = message.header;
   auto found = AnsweredCall(peer, header);
   if (found == calls_.end()) return;
   const Call& call = found->second;
+  usual_.OnAnswered(call.slots.size(), now - call.sent);
+  if (call.over) return Answered(peer, found);
   if (header.rows != call.slots.size() || header.row_elements != options_.row_elements ||
       header.dtype != options_.wire_dtype) {
     LogWarning("combine ", ToString(header.call), " from ", peer.member.name, " has ", header.rows,
@@ -225,19 +288,31 @@ void Dispatcher::OnCombine(Peer& peer, const Message& message) {
   }
   const std::byte* rows = message.rows.bytes().data();
   for (size_t i = 0; i < call.slots.size(); ++i) {
-    const uint32_t slot = call.slots[i];
-    const std::byte* row = rows + i * options_.row_bytes;
-    if (!AllFinite(row, options_.row_elements, options_.wire_dtype)) {
-      LoseRow(slot, absl::InternalError(absl::StrCat("expert worker ", peer.member.name,
-                                                     " gave for layer ", layer_.layer, " expert ",
-                                                     layer_.experts[slot], " what is no number")));
-      continue;
-    }
-    std::memcpy(layer_.slots + slot * options_.row_bytes, row, options_.row_bytes);
-    slots_[slot].state = Slot::State::kDone;
-    --missing_;
+    TakeRow(peer, call.slots[i], rows + i * options_.row_bytes);
   }
   Answered(peer, found);
+}
+
+// The first answer to a slot is the one that counts.
+void Dispatcher::TakeRow(const Peer& peer, uint32_t slot, const std::byte* row) {
+  Slot& its = slots_[slot];
+  --its.out;
+  if (its.state == Slot::State::kDone) return;
+  if (!AllFinite(row, options_.row_elements, options_.wire_dtype)) {
+    return LoseRow(slot, absl::InternalError(absl::StrCat(
+                             "expert worker ", peer.member.name, " gave for layer ", layer_.layer,
+                             " expert ", layer_.experts[slot], " what is no number")));
+  }
+  std::memcpy(layer_.slots + slot * options_.row_bytes, row, options_.row_bytes);
+  its.state = Slot::State::kDone;
+  --missing_;
+}
+
+// A call for it has ended without it. Whether nobody is asked for it any more.
+bool Dispatcher::NoLongerAsks(uint32_t slot) {
+  Slot& its = slots_[slot];
+  --its.out;
+  return its.out == 0 && its.state == Slot::State::kOut;
 }
 
 void Dispatcher::OnNotHere(Peer& peer, const Message& message) {
@@ -246,14 +321,20 @@ void Dispatcher::OnNotHere(Peer& peer, const Message& message) {
   LogInfo(peer.member.name, " does not hold ", message.numbers.size(), " experts of layer ",
           layer_.layer, " in epoch ", ToString(message.header.epoch));
   peers_.NotHere(peer, layer_.layer, message.numbers, message.header.epoch);
-  for (uint32_t slot : found->second.slots) Pend(slot);
-  fresh_ = true;
+  if (!found->second.over) {
+    for (uint32_t slot : found->second.slots) {
+      if (NoLongerAsks(slot)) Pend(slot);
+    }
+    fresh_ = true;
+  }
   Answered(peer, found);
 }
 
 void Dispatcher::Answered(Peer& peer, std::map<uint64_t, Call>::iterator call) {
+  const Call& its = call->second;
   peer.liveness->OnCallAnswered(call->first);
   --peer.calls;
+  if (its.late) --peer.late;
   EndCall(call);
 }
 
@@ -283,8 +364,9 @@ void Dispatcher::OnGone(const Peer& peer, ChannelId channel, ExpertPeers::End en
       continue;
     }
     const bool alone = alone_.contains(it->first);
-    for (uint32_t slot : it->second.slots) {
-      Pend(slot);
+    for (uint32_t slot : it->second.over ? absl::Span<const uint32_t>() : it->second.slots) {
+      if (NoLongerAsks(slot)) Pend(slot);
+      if (slots_[slot].state == Slot::State::kDone) continue;
       if (end == ExpertPeers::End::kBroke) Suspect(slot, peer);
       if (!alone || slots_[slot].broke < kCrashBudget) continue;
       LoseRow(slot, absl::InternalError(absl::StrCat(
@@ -327,7 +409,7 @@ void Dispatcher::SendPending(Time now) {
     }
   }
   routing_.clear();
-  SendRouted(/*again=*/true, now);
+  SendRouted(Why::kAgain, now);
   SendSuspects(now);
   if (uncovered && suspended_since_ == kNever) {
     LogWarning("layer ", layer_.layer, " waits: ", UnreachableText());
@@ -370,13 +452,14 @@ void Dispatcher::GiveUp(uint32_t slot) {
 void Dispatcher::Tick(Time now) {
   peers_.Tick(now);
   SendPending(now);
+  if (now >= hedge_at_) Hedge(now);
 }
 
 Time Dispatcher::NextWakeup() const {
   if (fresh_) return Time{};
   Time wake = peers_.NextWakeup();
   if (starved_) wake = std::min(wake, budget_.NextToken());
-  return std::min(wake, give_up_at_);
+  return std::min({wake, give_up_at_, missing_ > 0 ? hedge_at_ : kNever});
 }
 
 }  // namespace expertmesh

@@ -10,6 +10,12 @@
 // replica can be reached and the retry budget allows; the step waits meanwhile. Sending again is
 // safe: an expert is a pure function, and a combine is taken only for the call that is out.
 //
+// A CALL IS LATE when it has been out for `hedge_after`, and for twice what calls of its size have
+// taken of late (usual_time.h). Its slots are then asked of another replica, too, where there is
+// one and the retry budget can spare it: a HEDGE. The first answer to a slot is taken, the other
+// one dropped, and which it is changes no bit. Until a late call is answered its worker is asked
+// only for what nobody else holds. Time alone is no fault: only liveness gives a worker up.
+//
 // A ROW IS LOST, and reported through Lost, when one of its slots
 //   - was not answered for `coverage_wait` after it was first pending: ABORTED, by the experts (a
 //     front door makes UNAVAILABLE of it: TryAgainAnywhere in common/status.h);
@@ -28,6 +34,7 @@
 
 #include "attention_worker/core/experts/expert_peers.h"
 #include "attention_worker/core/experts/retry_budget.h"
+#include "attention_worker/core/experts/usual_time.h"
 #include "cluster/topology.h"
 #include "transport/worker_loop.h"
 
@@ -40,7 +47,8 @@ struct DispatcherOptions {
   LivenessOptions liveness;
   RetryBudgetOptions retries;
   Duration coverage_wait = std::chrono::seconds(30);
-  size_t row_bytes = 0;  // of one row on the wire
+  Duration hedge_after = std::chrono::milliseconds(50);  // 0: never
+  size_t row_bytes = 0;                                  // of one row on the wire
   uint32_t row_elements = 0;
   int32_t top_k = 0;
   DType wire_dtype = DType::kF32;
@@ -93,9 +101,11 @@ class Dispatcher {
   // The step waits, since then, for experts that nobody holds; kNever: it does not.
   Time suspended_since() const { return suspended_since_; }
   size_t calls_out() const { return calls_.size(); }
-  // Since the start: calls for slots that were not asked before, and again.
+  // Since the start: calls for slots that were not asked before, that were asked before in vain,
+  // and that somebody else is asked for at the same time.
   uint64_t first_calls() const { return first_calls_; }
   uint64_t retries() const { return retries_; }
+  uint64_t hedges() const { return hedges_; }
   const RetryBudgetOptions& budget() const { return options_.retries; }
 
  private:
@@ -105,24 +115,40 @@ class Dispatcher {
     std::vector<uint32_t> rows;  // rows of the layer, in message order
     std::vector<Assignment> assignments;
     std::vector<uint32_t> slots;  // slot of each assignment
+    Time sent{};
+    Time late_at = kNever;  // when to look whether it is hedged; kNever: it was, or is not to be
+    bool late = false;      // counted in its peer's `late`
+    bool over = false;      // of a layer that is done: its slots say nothing any more
   };
   struct Slot {
     enum class State : uint8_t { kOut, kPending, kDone } state = State::kDone;
+    uint8_t out = 0;              // calls that ask for it: one, or two when it is hedged
     uint8_t broke = 0;            // lives of workers, while it was with them
     Incarnation broke_on;         // the last of them
     Time pending_since = kNever;  // for the first time
   };
 
-  int32_t Choose(uint32_t slot) const;
+  // Why a call is sent.
+  enum class Why { kFirst, kAgain, kHedge };
+
+  int32_t Choose(uint32_t slot, const Peer* than = nullptr) const;
   bool Reachable(uint32_t slot) const { return Choose(slot) >= 0; }
-  bool Route(uint32_t slot);
-  void SendRouted(bool again, Time now);
+  bool Route(uint32_t slot, const Peer* than = nullptr);
+  bool MaySend(Why why, Time now);
+  void Count(Why why);
+  void SendRouted(Why why, Time now);
+  void Hedge(Time now);
+  void HedgeCall(Call& call);
+  Time LateAt(const Call& call, Time now) const;
+  void LeaveBehind();
   void Unroute(Call& built);
   bool SendCall(Peer& peer, Call& built, Time now);
   Call& NewCall(uint64_t sequence);
   std::map<uint64_t, Call>::iterator EndCall(std::map<uint64_t, Call>::iterator call);
-  void OnCombine(Peer& peer, const Message& message);
+  void OnCombine(Peer& peer, const Message& message, Time now);
   void OnNotHere(Peer& peer, const Message& message);
+  void TakeRow(const Peer& peer, uint32_t slot, const std::byte* row);
+  bool NoLongerAsks(uint32_t slot);
   // The call of this combine or NOT_HERE, if it is one that is out on the peer's channel.
   std::map<uint64_t, Call>::iterator AnsweredCall(const Peer& peer, const MessageHeader& header);
   void Answered(Peer& peer, std::map<uint64_t, Call>::iterator call);
@@ -146,6 +172,7 @@ class Dispatcher {
   ReplicaTable replicas_;
   ExpertPeers peers_;
   RetryBudget budget_;
+  UsualTime usual_;
 
   LayerRows layer_;
   std::vector<Slot> slots_;         // [rows * top_k]
@@ -162,10 +189,12 @@ class Dispatcher {
   int64_t unsent_ = 0;        // messages whose memory is still read
   bool fresh_ = false;        // something is pending that Tick has not looked at
   bool starved_ = false;      // what could be sent again has to wait for the budget
+  Time hedge_at_ = kNever;    // when the first of the calls may be late
   Time suspended_since_ = kNever;
   Time give_up_at_ = kNever;  // when the first of the pending slots has waited long enough
   uint64_t first_calls_ = 0;
   uint64_t retries_ = 0;
+  uint64_t hedges_ = 0;
 };
 
 }  // namespace expertmesh

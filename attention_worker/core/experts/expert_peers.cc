@@ -123,7 +123,7 @@ void ExpertPeers::Drop(Peer& peer, const absl::Status& why, End end, Time now) {
   peer.channel->Close(why);
   peer.channel = nullptr;
   peer.open = false;
-  peer.calls = 0;
+  peer.calls = peer.late = 0;
   peer.silent |= end == End::kSilent;
   peer.last_fault = std::string(why.message());
   peer.retry_at = now + peer.backoff;

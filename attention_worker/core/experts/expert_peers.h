@@ -32,6 +32,7 @@ class ExpertPeers {
     bool silent = false;  // nothing was heard of it, since its channel was last open
     std::unique_ptr<Liveness> liveness;
     uint32_t calls = 0;  // that are out on its channel; the owner counts them
+    uint32_t late = 0;   // of them, those that take long; the owner counts them, too
     // What it has said that it does not hold, whatever the topology says, in which epoch.
     ExpertSet absent;
     Epoch absent_since;
