@@ -70,6 +70,9 @@ class Client {
   absl::Status AskOfPrompt(const UserRequest& request, const std::function<void(Delta)>& on_delta);
   absl::Status GenerateOnce(const UserRequest& request, const std::function<void(Delta)>& on_delta);
 
+  void Pause(Duration pause);  // and connects meanwhile
+
+  std::shared_ptr<grpc::Channel> channel_;
   Mutex mutex_;
   std::set<grpc::ClientContext*> running_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<v1::Generation::Stub> generation_;
