@@ -114,7 +114,7 @@ class Run {
         fleet_({.model = flags_.model,
                 .attention_workers = flags_.attention,
                 .expert_workers = flags_.experts,
-                .attention_flags = {"--drain-ms", "5000"},
+                .attention_flags = {"--drain-ms", "5000", "--cache-tokens", "4096"},
                 .logs = std::move(logs)},
                net) {}
 
@@ -181,10 +181,11 @@ class Run {
     if (const std::string left = WhatIsLeft(); !left.empty()) Fault(left);
     std::printf(
         "answers %lld, tokens %lld, refused before they began and asked again %lld; "
-        "failed %zu, mismatched %zu; longest gap between tokens %.0f ms, p99 %.0f ms\n",
+        "failed %zu, mismatched %zu; longest gap between tokens %.0f ms, which ended at %.1f s, "
+        "p99 %.0f ms\n",
         static_cast<long long>(result_.answers), static_cast<long long>(result_.tokens),
         static_cast<long long>(result_.refused), result_.failed.size(), result_.mismatched.size(),
-        Percentile(result_.gaps_ms, 100), Percentile(result_.gaps_ms, 99));
+        result_.longest.ms, result_.longest.at_s, Percentile(result_.gaps_ms, 99));
     if (left_out_ > 0)
       std::printf("events left out, since the network cannot do them: %d\n", left_out_);
     JudgeLosses();
@@ -233,9 +234,9 @@ class Run {
   void JudgeMemory() {
     constexpr double kMiB = 1 << 20;
     for (const Growth& life : memory_.Lives()) {
-      std::printf("memory of %-11s warm %7.1f MiB, %4lld s later %7.1f MiB\n", life.name.c_str(),
-                  life.warm_bytes / kMiB, static_cast<long long>(life.watched_ms / 1000),
-                  life.last_bytes / kMiB);
+      std::printf("memory of %-11s warm %7.1f MiB, half way %7.1f, after %4lld s %7.1f\n",
+                  life.name.c_str(), life.warm_bytes / kMiB, life.half_bytes / kMiB,
+                  static_cast<long long>(life.watched_ms / 1000), life.last_bytes / kMiB);
       if (life.last_bytes > life.warm_bytes + kGrowthBytes) {
         Fault(absl::StrCat(life.name, " grows: ", life.last_bytes - life.warm_bytes,
                            " bytes, more than ", kGrowthBytes));
@@ -256,6 +257,7 @@ class Run {
 };
 
 int Main(const Flags& flags) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);  // also into a file
   const std::unique_ptr<Net> net = Net::Make(flags.loopback);
   if (!net->shortcomings().empty()) std::printf("note: %s\n", net->shortcomings().c_str());
   std::string logs = flags.logs;
@@ -273,10 +275,7 @@ int Main(const Flags& flags) {
     return 1;
   }
   if (*well && flags.logs.empty()) std::filesystem::remove_all(logs);
-  if (*well)
-    std::printf("all was well\n");
-  else
-    std::printf("not all was well: logs are in %s\n", logs.c_str());
+  std::printf(*well ? "all was well\n" : "not all was well: logs are in %s\n", logs.c_str());
   return *well ? 0 : 1;
 }
 

@@ -10,7 +10,6 @@ namespace {
 
 void Say(int64_t now_ms, const std::string& what) {
   std::printf("%9.3f s  %s\n", static_cast<double>(now_ms) / 1000, what.c_str());
-  std::fflush(stdout);
 }
 
 }  // namespace

@@ -130,13 +130,16 @@ void Load::RunStream(int stream) {
 
 void Load::AskOne(Client& client, int stream, size_t question) {
   Bits bits;
-  std::vector<float> gaps_ms;
+  std::vector<Gap> gaps;
   UserRequest request = questions_[question].request;
   request.deadline = Now() + options_.patience;
-  const absl::Status status = AskUntilBegun(client, request, bits, gaps_ms);
+  const absl::Status status = AskUntilBegun(client, request, bits, gaps);
   const double now_s = Seconds();
   MutexLock lock(mutex_);
-  result_.gaps_ms.insert(result_.gaps_ms.end(), gaps_ms.begin(), gaps_ms.end());
+  for (const Gap& gap : gaps) {
+    result_.gaps_ms.push_back(gap.ms);
+    if (gap.ms > result_.longest.ms) result_.longest = gap;
+  }
   if (!status.ok()) {
     result_.failed.push_back(
         {now_s, stream, question,
@@ -150,7 +153,7 @@ void Load::AskOne(Client& client, int stream, size_t question) {
 }
 
 absl::Status Load::AskUntilBegun(Client& client, const UserRequest& request, Bits& bits,
-                                 std::vector<float>& gaps_ms) {
+                                 std::vector<Gap>& gaps) {
   for (;;) {
     bool begun = false;
     Time last{};
@@ -160,7 +163,7 @@ absl::Status Load::AskUntilBegun(Client& client, const UserRequest& request, Bit
       if (delta.tokens.empty()) return;
       const Time now = Now();
       if (last != Time{}) {
-        gaps_ms.push_back(std::chrono::duration<float, std::milli>(now - last).count());
+        gaps.push_back({std::chrono::duration<float, std::milli>(now - last).count(), Seconds()});
       }
       last = now;
       tokens_ += static_cast<int64_t>(delta.tokens.size());

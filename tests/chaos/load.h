@@ -49,13 +49,19 @@ struct Broken {
   std::string what;
 };
 
+// Between two pieces of one answer.
+struct Gap {
+  float ms = 0;
+  double at_s = 0;  // its end, since the load's start
+};
+
 struct LoadResult {
   int64_t answers = 0;  // complete and equal
   int64_t tokens = 0;   // of all streams
   int64_t refused = 0;  // before anything was begun, and asked again
   std::vector<Broken> failed, mismatched;
-  // Between two pieces of one answer, in milliseconds, ascending.
-  std::vector<float> gaps_ms;
+  std::vector<float> gaps_ms;  // ascending
+  Gap longest;
 };
 
 // Threads: Finish and the destructor on the one that made it; tokens() on any.
@@ -72,7 +78,7 @@ class Load {
   void RunStream(int stream);
   void AskOne(Client& client, int stream, size_t question);
   absl::Status AskUntilBegun(Client& client, const UserRequest& request, Bits& bits,
-                             std::vector<float>& gaps_ms);
+                             std::vector<Gap>& gaps);
   double Seconds() const;
 
   const LoadOptions options_;

@@ -9,19 +9,20 @@ void MemoryWatch::Look(const Fleet& fleet, int64_t now_ms) {
     if (bytes == 0) continue;  // it has just ended
     const auto [entry, fresh] = lives_.try_emplace({name, process.pid()});
     Life& life = entry->second;
-    if (fresh) life = {{name}, now_ms};
-    const int64_t watched_ms = now_ms - life.first_ms - warm_ms_;
-    if (watched_ms < 0) continue;
-    if (life.growth.warm_bytes == 0) life.growth.warm_bytes = bytes;
-    life.growth.watched_ms = watched_ms;
-    life.growth.last_bytes = bytes;
+    if (fresh) life.first_ms = now_ms;
+    if (now_ms - life.first_ms < warm_ms_) continue;
+    if (life.bytes.empty()) life.warm_ms = now_ms;
+    life.last_ms = now_ms;
+    life.bytes.push_back(bytes);
   }
 }
 
 std::vector<Growth> MemoryWatch::Lives() const {
   std::vector<Growth> lives;
   for (const auto& [key, life] : lives_) {
-    if (life.growth.watched_ms > 0) lives.push_back(life.growth);
+    if (life.bytes.size() < 2) continue;
+    lives.push_back({key.first, life.last_ms - life.warm_ms, life.bytes.front(),
+                     life.bytes[life.bytes.size() / 2], life.bytes.back()});
   }
   return lives;
 }

@@ -16,6 +16,7 @@ struct Growth {
   std::string name;
   int64_t watched_ms = 0;  // from the end of its warm-up until the last look
   size_t warm_bytes = 0;   // when it was warm
+  size_t half_bytes = 0;   // in the middle
   size_t last_bytes = 0;
 };
 
@@ -31,8 +32,8 @@ class MemoryWatch {
 
  private:
   struct Life {
-    Growth growth;
-    int64_t first_ms = 0;
+    int64_t first_ms = 0, warm_ms = 0, last_ms = 0;
+    std::vector<size_t> bytes;  // since it was warm, look by look
   };
   const int64_t warm_ms_;
   std::map<std::pair<std::string, int>, Life> lives_;  // by name and process

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -114,6 +115,8 @@ absl::Status LoseAt(const std::string& device, int space, int percent) {
 
 std::unique_ptr<Net> Net::Make(bool loopback) {
   std::unique_ptr<Net> net(new Net());
+  const char* const path = ::getenv("PATH");  // nft is not on everybody's
+  ::setenv("PATH", absl::StrCat(path == nullptr ? "" : path, ":/usr/sbin:/sbin").c_str(), 1);
   if (loopback) {
     net->shortcomings_ = "loopback was asked for: no cables are pulled, no packets get lost";
     return net;

@@ -64,7 +64,8 @@ inline constexpr int64_t kDrainMs = 6000;      // that a drain is taken to last
 // When the event's target is in trouble no more.
 int64_t EndOf(const Event& event);
 
-// A survivable schedule whose events are all over `calm_ms` before `length_ms`. The same arguments,
+// A survivable schedule whose events are all over `calm_ms` before `length_ms`. It neither kills
+// nor drains a1 and e1, whose memory can so be watched from beginning to end. The same arguments,
 // the same schedule.
 Schedule DrawSchedule(uint64_t seed, int64_t length_ms, const Ground& ground,
                       int64_t calm_ms = 5000);
