@@ -24,9 +24,17 @@ constexpr std::chrono::milliseconds kPollPeriod{100};
 }  // namespace
 
 Client::Client(const std::string& address) {
-  const std::shared_ptr<grpc::Channel> channel = DialInsecure(address);
-  generation_ = v1::Generation::NewStub(channel);
-  admin_ = v1::Admin::NewStub(channel);
+  channel_ = DialInsecure(address);
+  generation_ = v1::Generation::NewStub(channel_);
+  admin_ = v1::Admin::NewStub(channel_);
+}
+
+// A channel gets on with connecting only while somebody waits on it: after a mere sleep the next
+// call would find it where the last one left it, and fail at once as well.
+void Client::Pause(Duration pause) {
+  const Time until = Now() + pause;
+  channel_->WaitForConnected(ToGrpcDeadline(until));
+  std::this_thread::sleep_until(until);
 }
 
 absl::Status Client::AskOfPrompt(const UserRequest& request,
@@ -109,7 +117,7 @@ absl::Status Client::Generate(const UserRequest& request,
       return status;
     }
     ++resumes;
-    std::this_thread::sleep_for(pause);
+    Pause(pause);
   }
 }
 
@@ -167,7 +175,7 @@ absl::Status Client::WaitUntilWhole(Duration patience) {
     if (Now() + kPollPeriod >= deadline) {
       return absl::DeadlineExceededError(absl::StrCat("the fleet cannot serve: ", missing));
     }
-    std::this_thread::sleep_for(kPollPeriod);
+    Pause(kPollPeriod);
   }
 }
 

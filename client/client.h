@@ -72,6 +72,9 @@ class Client {
   void Forget(const KeptAnswer& kept);
   absl::Status GenerateOnce(const UserRequest& request, const std::function<void(Delta)>& on_delta);
 
+  void Pause(Duration pause);  // and connects meanwhile
+
+  std::shared_ptr<grpc::Channel> channel_;
   Mutex mutex_;
   std::set<grpc::ClientContext*> running_ ABSL_GUARDED_BY(mutex_);
   std::unique_ptr<v1::Generation::Stub> generation_;

@@ -20,8 +20,8 @@ namespace expertmesh {
 
 std::unique_ptr<Process> Process::Start(const std::string& program,
                                         const std::vector<std::string>& arguments,
-                                        const std::string& log_path,
-                                        const std::string& input_path) {
+                                        const std::string& log_path, const std::string& input_path,
+                                        const std::function<void()>& in_child) {
   int out[2];
   CHECK(::pipe2(out, O_CLOEXEC) == 0, "a pipe for the child's stdout");
   const std::string path = absl::StrCat(EXPERTMESH_BIN_DIR "/", program);
@@ -37,6 +37,7 @@ std::unique_ptr<Process> Process::Start(const std::string& program,
     ::dup2(::open(input_path.c_str(), O_RDONLY), STDIN_FILENO);
     ::dup2(out[1], STDOUT_FILENO);
     ::dup2(log, STDERR_FILENO);
+    if (in_child) in_child();
     ::execv(path.c_str(), argv.data());
     ::_exit(127);
   }

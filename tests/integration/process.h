@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -15,11 +16,12 @@ namespace expertmesh {
 class Process {
  public:
   // Starts `program` of this build's bin/ with stdout piped and stderr into `log_path`. Its stdin
-  // is `input_path`.
+  // is `input_path`. `in_child` runs in the child before the program does: system calls alone.
   static std::unique_ptr<Process> Start(const std::string& program,
                                         const std::vector<std::string>& arguments,
                                         const std::string& log_path,
-                                        const std::string& input_path = "/dev/null");
+                                        const std::string& input_path = "/dev/null",
+                                        const std::function<void()>& in_child = nullptr);
   ~Process();  // kills and reaps it if it still runs
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;

@@ -125,6 +125,35 @@ TEST_F(SurvivalTest, OfAKilledAttentionWorker) {
   ExpectUndisturbed("kill -9 of a1", [&] { cluster_.Kill("a1"); });
 }
 
+// The client library resumes, and so must have found the way to the new coordinator when it asks
+// again: nobody else in this process waits on its channel in the meantime.
+TEST_F(SurvivalTest, OfACoordinatorThatIsAwayForAWhile) {
+  const Stream quiet = RunOne(1, nullptr);
+  ASSERT_TRUE(quiet.status.ok()) << quiet.status;
+  for (const int away_ms : {1200, 1800}) {
+    Client client(cluster_.address());
+    Bits bits;
+    std::atomic<bool> begun = false;
+    absl::Status status;
+    std::thread asks([&] {
+      status = client.Generate(AsUser(RequestOf(1)), [&](const Delta& delta) {
+        AddTo(bits, delta);
+        begun = begun || bits.ids.size() > 20;
+      });
+    });
+    for (const Time until = Now() + kPatience; !begun && Now() < until;) {
+      std::this_thread::sleep_for(Milliseconds(1));
+    }
+    cluster_.Kill("coordinator");
+    std::this_thread::sleep_for(Milliseconds(away_ms));  // which is the fault itself
+    cluster_.StartCoordinator();
+    asks.join();
+    EXPECT_TRUE(status.ok()) << "away for " << away_ms << " ms: " << status;
+    EXPECT_EQ(bits, quiet.bits);
+    ExpectWhole();
+  }
+}
+
 TEST_F(SurvivalTest, OfExpertWorkersThatLeaveAndCome) {
   ExpectUndisturbed("drain of e1, then of e2, and two new ones", [&] {
     for (const char* name : {"e1", "e2"}) {
