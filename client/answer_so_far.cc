@@ -22,7 +22,7 @@ void AnswerSoFar::Take(Delta& piece) {
 }
 
 std::optional<KeptAnswer> AnswerSoFar::Kept() const {
-  return finished_ || !rest_.resume.has_value() ? std::nullopt : rest_.resume->kept;
+  return finished_ || !opened_ || !rest_.resume.has_value() ? std::nullopt : rest_.resume->kept;
 }
 
 bool AnswerSoFar::MayResume(const absl::Status& status) const {

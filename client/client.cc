@@ -113,7 +113,10 @@ absl::Status Client::Generate(const UserRequest& request,
     const auto pause = RetryAfter(status).value_or(kRetryHint);
     if (status.ok() || !answer.MayResume(status) || resumes == most_resumes ||
         Now() + pause >= request.deadline) {
-      if (const auto kept = answer.Kept(); !status.ok() && kept.has_value()) Forget(*kept);
+      // Not where another call has it now, nor where it has ended by itself.
+      const bool left =
+          !status.ok() && !absl::IsFailedPrecondition(status) && !absl::IsDeadlineExceeded(status);
+      if (const auto kept = answer.Kept(); left && kept.has_value()) Forget(*kept);
       return status;
     }
     ++resumes;

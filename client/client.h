@@ -27,8 +27,9 @@ class Client {
   // the answer is complete. request.deadline is the call's. An answer to one choice that breaks off
   // with UNAVAILABLE is resumed, up to `most_resumes` times without a new token between, after as
   // long as the server says: what `on_delta` gets is what it would have got unbroken. What the
-  // fleet has kept of it meanwhile comes at once; of one that ends otherwise nothing is kept. One
-  // that asks about its prompt alone (request.pooling) gets its answer in one delta.
+  // fleet has kept of it meanwhile comes at once; of one that ends otherwise nothing is kept (to
+  // say so may take a second). One that asks about its prompt alone (request.pooling) gets its
+  // answer in one delta.
   absl::Status Generate(const UserRequest& request,
                         const std::function<void(const Delta&)>& on_delta);
   int most_resumes = 5;

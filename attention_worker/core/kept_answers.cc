@@ -37,6 +37,7 @@ void KeptAnswers::Start(RequestId id, GenerateRequest request, GenerationListene
   if (Essence(answer.request) != Essence(request)) {
     return host_->MakeSequence(id, std::move(request), listener, now);
   }
+  if (answer.listener != nullptr) TakeOver(answer);
   if (GoesOnFrom(answer, request)) return Attach(answer, id, request, listener, now);
   Drop(found);
   Begin(id, std::move(request), listener, now);
@@ -65,15 +66,18 @@ bool KeptAnswers::GoesOnFrom(const Answer& answer, const GenerateRequest& reques
   return std::equal(have.begin(), have.end(), answer.ids.begin());
 }
 
+// Whoever listened does so no longer.
+void KeptAnswers::TakeOver(Answer& answer) {
+  heard_.erase(answer.heard_as);
+  ++detached_;
+  std::exchange(answer.listener, nullptr)
+      ->OnEnd(answer.heard_as,
+              absl::FailedPreconditionError("another call has taken this answer over"));
+}
+
 void KeptAnswers::Attach(Answer& answer, RequestId id, const GenerateRequest& request,
                          GenerationListener* listener, Time now) {
-  if (answer.listener != nullptr) {
-    heard_.erase(answer.heard_as);
-    answer.listener->OnEnd(
-        answer.heard_as, absl::FailedPreconditionError("another call has taken this answer over"));
-  } else {
-    --detached_;
-  }
+  --detached_;
   LogInfo("request ", request.request_id, " is asked for again with ", request.resumed.size(),
           " tokens; ", answer.ids.size(), " are made");
   answer.listener = listener;
@@ -178,7 +182,7 @@ void KeptAnswers::OnEnd(RequestId id, absl::Status status) {
 
 // ---- those that nobody listens to
 
-// Forgets it, and ends its sequence; whoever listens is told nothing.
+// Forgets it, and ends its sequence. Whoever listened has been told, or is by the caller.
 KeptAnswers::Answers::iterator KeptAnswers::Drop(Answers::iterator answer) {
   Answer& its = answer->second;
   if (its.listener != nullptr) {

@@ -14,9 +14,9 @@
 // (deadline, priority, caller), and an output so far that the answer goes on from, gets the rest:
 // at once what is made, then the sequence's deltas; one that had left the batch is started again
 // with all that it had made, which changes no bit. Who listened until then, over a connection that
-// broke unnoticed, ends with FAILED_PRECONDITION. When the answer does not go on from that output
-// it is forgotten, and the request starts anew. The same key with another request is that of a
-// request that is not kept.
+// broke unnoticed, ends with FAILED_PRECONDITION, whatever the request gets. When the answer does
+// not go on from that output it is forgotten, and the request starts anew. The same key with
+// another request is that of a request that is not kept.
 #pragma once
 
 #include <map>
@@ -93,6 +93,7 @@ class KeptAnswers final : private GenerationListener {
   void Attach(Answer& answer, RequestId id, const GenerateRequest& request,
               GenerationListener* listener, Time now);
   Delta Rest(const Answer& answer, const GenerateRequest& request) const;
+  void TakeOver(Answer& answer);
   void CancelUnkept(RequestId id);
   Answers::iterator Drop(Answers::iterator answer);
   void DropOldest();

@@ -202,6 +202,16 @@ TEST_F(KeptAnswersTest, WhoeverListenedOverABrokenConnectionIsTold) {
   EXPECT_THAT(second_.ends, IsEmpty());
 }
 
+TEST_F(KeptAnswersTest, WhoeverListensIsToldAlsoWhereTheAnswerIsMadeAgain) {
+  Start(1, Request(), &first_);
+  host_.Make(1, 3);
+  Start(2, Request({55}), &second_);
+  EXPECT_THAT(first_.ends, ElementsAre(absl::StatusCode::kFailedPrecondition));
+  EXPECT_FALSE(host_.running.contains(1));
+  EXPECT_TRUE(host_.running.contains(2));
+  EXPECT_EQ(kept_.detached(), 0u);
+}
+
 TEST_F(KeptAnswersTest, AnotherOutputOrAnotherRequestIsNotThatAnswer) {
   Start(1, Request(), &first_);
   host_.Make(1, 3);

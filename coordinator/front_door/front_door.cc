@@ -100,16 +100,21 @@ void FrontDoor::Cancel(RequestId id) {
 void FrontDoor::Detach(RequestId id) {
   auto session = sessions_.find(id);
   if (session == sessions_.end()) return;
-  session->second.cancelled = true;
-  session->second.worker->port->Detach(id);
+  Session& its = session->second;
+  const bool known = its.told || its.resubmissions > 0 ||
+                     (its.request.kept.has_value() && !its.request.kept->worker.empty());
+  if (!known) return Cancel(id);  // nobody has its key: nobody could ask for it
+  its.cancelled = true;
+  its.worker->port->Detach(id);
 }
 
 void FrontDoor::Forget(const KeptAnswer& kept) {
-  for (auto& [id, session] : sessions_) {
+  std::vector<RequestId> ids;
+  for (const auto& [id, session] : sessions_) {
     const auto& its = session.request.kept;
-    if (!its.has_value() || its->key != kept.key) continue;
-    return Cancel(id);
+    if (its.has_value() && its->key == kept.key) ids.push_back(id);
   }
+  for (RequestId id : ids) Cancel(id);
   const auto keeper = workers_.find({kept.worker, kept.incarnation});
   if (keeper != workers_.end()) keeper->second.port->Forget(kept);
 }
@@ -167,7 +172,7 @@ void FrontDoor::EndAll(const absl::Status& why) {
   std::map<RequestId, Session> ended;
   ended.swap(sessions_);
   for (auto& [id, session] : ended) {
-    session.worker->port->Cancel(id);
+    session.worker->port->Detach(id);
     session.listener->OnEnd(id, why);
   }
 }

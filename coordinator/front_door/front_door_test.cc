@@ -47,10 +47,6 @@ class FrontDoorTest : public testing::Test, private GenerationListener {
     void Cancel(RequestId id) override {
       test_->cancelled_.push_back(absl::StrCat(name_, " ", id));
     }
-    void Detach(RequestId id) override { test_->detached_.push_back(absl::StrCat(name_, " ", id)); }
-    void Forget(const KeptAnswer& kept) override {
-      test_->forgotten_.push_back(absl::StrCat(name_, " ", kept.key.low));
-    }
 
    private:
     FrontDoorTest* test_;
@@ -117,7 +113,7 @@ class FrontDoorTest : public testing::Test, private GenerationListener {
   std::vector<std::string> made_;
   std::vector<std::string> started_;
   std::vector<GenerateRequest> requests_;  // beside started_
-  std::vector<std::string> cancelled_, detached_, forgotten_;
+  std::vector<std::string> cancelled_;
   bool end_at_once_ = false;
   FrontDoor door_;
 };
@@ -448,78 +444,6 @@ TEST_F(ResubmitTest, HasABound) {
   door_.OnEnd(1, Lost());
   EXPECT_EQ(client.ends.size(), 1u);
   EXPECT_EQ(started_.size(), kMostResubmissions + 1u);
-}
-
-// ---- answers that are kept
-
-class KeptTest : public FrontDoorTest {
- protected:
-  // Notes who is said to have the answer.
-  class KeepingClient final : public ::expertmesh::GenerationListener {
-   public:
-    void OnDelta(RequestId, Delta delta) override {
-      if (delta.kept.has_value()) kept.push_back(*delta.kept);
-    }
-    void OnEnd(RequestId, absl::Status status) override { ends.push_back(std::move(status)); }
-    std::vector<KeptAnswer> kept;
-    std::vector<absl::Status> ends;
-  };
-  void StartKept(RequestId id, KeptAnswer kept) {
-    GenerateRequest request;
-    request.kept = std::move(kept);
-    door_.Start(id, request, &client_);
-  }
-  static KeptAnswer At(const std::string& worker, uint64_t number = 1) {
-    return {{0, 7}, worker, {1, number}};
-  }
-  KeepingClient client_;
-};
-
-TEST_F(KeptTest, TheFirstDeltaOfEachWorkerTellsWhoHasIt) {
-  Publish({Attention("a0"), Attention("a1")});
-  StartKept(1, At("", 0));
-  OnDelta(1, Token(5));
-  OnDelta(1, Token(6));
-  EXPECT_THAT(client_.kept, ElementsAre(At("a0")));
-  OnEnd(1, TryAgainLater("a0 is lost"));
-  OnDelta(1, Token(7));
-  OnDelta(1, Token(8));
-  EXPECT_THAT(client_.kept, ElementsAre(At("a0"), At("a1")));
-}
-
-TEST_F(KeptTest, WhoAsksForItAgainComesToWhoeverHasIt) {
-  Publish({Attention("a0"), Attention("a1", 2)});
-  StartKept(1, At("a1", 2));
-  StartKept(2, At("a1", 2));
-  StartKept(3, At("a1", 1));  // a life that is over
-  StartKept(4, At("a9"));
-  ASSERT_EQ(started_.size(), 4u);
-  EXPECT_EQ(started_[0].substr(0, 6), "a1 1#2");
-  EXPECT_EQ(started_[1].substr(0, 6), "a1 1#2");
-  EXPECT_EQ(started_[2].substr(0, 2), "a0") << "the least loaded";
-  EXPECT_EQ(started_[3].substr(0, 2), "a0");
-}
-
-TEST_F(KeptTest, DetachIsPassedOnAndIsNoReasonToGoOnElsewhere) {
-  Publish({Attention("a0"), Attention("a1")});
-  StartKept(1, At("", 0));
-  door_.Detach(1);
-  door_.Detach(2);
-  EXPECT_THAT(detached_, ElementsAre("a0 1#1 1"));
-  OnEnd(1, TryAgainLater("a0 is lost"));
-  EXPECT_EQ(started_.size(), 1u);
-  EXPECT_EQ(client_.ends.size(), 1u);
-}
-
-TEST_F(KeptTest, ForgetCancelsWhatRunsHereAndIsPassedOnElse) {
-  Publish({Attention("a0"), Attention("a1")});
-  StartKept(1, At("", 0));
-  door_.Forget(At("a0"));
-  EXPECT_THAT(cancelled_, ElementsAre("a0 1#1 1"));
-  OnEnd(1, absl::CancelledError("x"));
-  door_.Forget(At("a1"));
-  door_.Forget(At("a1", 5));
-  EXPECT_THAT(forgotten_, ElementsAre("a1 1#1 7"));
 }
 
 }  // namespace

@@ -125,6 +125,39 @@ class GrpcAttentionPort::Call final
   absl::Status refused_ ABSL_GUARDED_BY(mutex_);
 };
 
+// One Forget call. It owns itself until OnDone.
+class GrpcAttentionPort::ForgetCall final : public grpc::ClientUnaryReactor {
+ public:
+  ForgetCall(GrpcAttentionPort* port, const KeptAnswer& kept)
+      : port_(port),
+        stub_(v1::AttentionService::NewStub(port->channel_)),
+        request_(ToForgetProto(kept)) {
+    context_.set_deadline(ToGrpcDeadline(Now() + kForgetPatience));
+  }
+  void Start() {
+    stub_->async()->Forget(&context_, &request_, &response_, this);
+    StartCall();
+  }
+  void Cancel() { context_.TryCancel(); }
+
+ private:
+  void OnDone(const grpc::Status&) override {
+    GrpcAttentionPort* const port = port_;
+    {
+      MutexLock lock(port->mutex_);
+      port->forgets_.erase(this);
+    }
+    delete this;
+    port->CallIsGone();
+  }
+
+  GrpcAttentionPort* const port_;
+  const std::unique_ptr<v1::AttentionService::Stub> stub_;
+  grpc::ClientContext context_;
+  const v1::ForgetRequest request_;
+  v1::ForgetResponse response_;
+};
+
 GrpcAttentionPort::GrpcAttentionPort(std::string name, std::shared_ptr<grpc::Channel> channel)
     : name_(std::move(name)), channel_(std::move(channel)) {}
 
@@ -139,6 +172,7 @@ GrpcAttentionPort::~GrpcAttentionPort() {
   // one of its own callbacks: so calls are not only to be done but gone before channel_ goes.
   calls.clear();
   MutexLock lock(mutex_);
+  for (ForgetCall* forget : forgets_) forget->Cancel();
   while (live_calls_ > 0) gone_.wait(lock.native());
 }
 
@@ -171,28 +205,12 @@ std::shared_ptr<GrpcAttentionPort::Call> GrpcAttentionPort::Find(RequestId id) {
   return found == calls_.end() ? nullptr : found->second;
 }
 
-// One Forget call; it owns itself.
-struct GrpcAttentionPort::ForgetCall {
-  std::unique_ptr<v1::AttentionService::Stub> stub;
-  grpc::ClientContext context;
-  v1::ForgetRequest request;
-  v1::ForgetResponse response;
-};
-
 void GrpcAttentionPort::Forget(const KeptAnswer& kept) {
-  {
-    MutexLock lock(mutex_);
-    ++live_calls_;
-  }
-  auto* call = new ForgetCall;
-  call->stub = v1::AttentionService::NewStub(channel_);
-  call->context.set_deadline(ToGrpcDeadline(Now() + kForgetPatience));
-  call->request = ToForgetProto(kept);
-  call->stub->async()->Forget(&call->context, &call->request, &call->response,
-                              [this, call](const grpc::Status&) {
-                                delete call;
-                                CallIsGone();
-                              });
+  auto* call = new ForgetCall(this, kept);
+  MutexLock lock(mutex_);
+  ++live_calls_;
+  forgets_.insert(call);
+  call->Start();
 }
 
 void GrpcAttentionPort::Release(RequestId id) {

@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 
@@ -34,7 +35,7 @@ class GrpcAttentionPort final : public AttentionPort {
 
  private:
   class Call;
-  struct ForgetCall;
+  class ForgetCall;
   std::shared_ptr<Call> Find(RequestId id);
   void Release(RequestId id);
   void CallIsGone();
@@ -44,6 +45,7 @@ class GrpcAttentionPort final : public AttentionPort {
   Mutex mutex_;
   std::condition_variable gone_;
   std::unordered_map<RequestId, std::shared_ptr<Call>> calls_ ABSL_GUARDED_BY(mutex_);
+  std::set<ForgetCall*> forgets_ ABSL_GUARDED_BY(mutex_);
   int live_calls_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

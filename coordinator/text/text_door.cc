@@ -59,6 +59,7 @@ struct TextDoor::Impl {
     std::vector<std::unique_ptr<Leg>> legs;
     GenerationListener* listener = nullptr;  // null once it has been told the end
     size_t running_legs = 0;
+    bool detached = false;  // what ends of it is kept, if it is to be
   };
   struct Thread {
     TaskLoop loop;
@@ -148,7 +149,7 @@ void TextDoor::Impl::OnEnd(RequestId id, size_t leg, absl::Status status) {
   running.legs[leg]->running = false;
   --running.running_legs;
   if (!status.ok() || running.running_legs == 0) {
-    Cancel(id);  // the other choices
+    Cancel(id, running.detached);  // the other choices
     Tell(id, running, std::move(status));
   }
   if (running.running_legs == 0) ThreadOf(id).running.erase(found);
@@ -157,6 +158,7 @@ void TextDoor::Impl::OnEnd(RequestId id, size_t leg, absl::Status status) {
 void TextDoor::Impl::Cancel(RequestId id, bool detach) {
   auto found = ThreadOf(id).running.find(id);
   if (found == ThreadOf(id).running.end()) return;
+  found->second.detached |= detach;
   for (const auto& leg : found->second.legs) {
     if (!leg->running) continue;
     detach ? port->Detach(leg->at_port) : port->Cancel(leg->at_port);

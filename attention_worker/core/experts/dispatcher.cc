@@ -67,8 +67,8 @@ void Dispatcher::Dispatch(const LayerRows& rows, Time now) {
   fresh_ = !pending_.empty();
 }
 
-// Calls that are still out were hedged, and others have answered. Only their workers' lives are of
-// interest now.
+// Nobody waits for the calls that are still out: others have answered, or their rows were given up.
+// What they still say is of their workers alone.
 void Dispatcher::LeaveBehind() {
   for (auto& [sequence, call] : calls_) call.over = true;
   hedge_at_ = kNever;
@@ -173,6 +173,7 @@ bool Dispatcher::SendCall(Peer& peer, Call& built, Time now) {
   Call& call = NewCall(sequence);
   std::swap(call, built);  // the builder gets an ended call's memory
   call.channel = peer.channel->id();
+  call.layer = layer_.layer;
   call.sent = now;
   call.late = call.over = false;
   call.late_at = LateAt(call, now);
@@ -230,7 +231,9 @@ void Dispatcher::HedgeCall(Call& call) {
   call.late = true;
   for (uint32_t slot : call.slots) {
     const Slot& its = slots_[slot];
-    if (its.state == Slot::State::kOut && its.out == 1) Route(slot, peer);
+    const bool hedged = its.out > 1;
+    // What has broken a worker is asked of one at a time.
+    if (its.state == Slot::State::kOut && !hedged && its.broke == 0) Route(slot, peer);
   }
 }
 
@@ -277,8 +280,10 @@ void Dispatcher::OnCombine(Peer& peer, const Message& message, Time now) {
   auto found = AnsweredCall(peer, header);
   if (found == calls_.end()) return;
   const Call& call = found->second;
-  usual_.OnAnswered(call.slots.size(), now - call.sent);
-  if (call.over) return Answered(peer, found);
+  if (call.over) {
+    NoteTime(call, now);
+    return Answered(peer, found);
+  }
   if (header.rows != call.slots.size() || header.row_elements != options_.row_elements ||
       header.dtype != options_.wire_dtype) {
     LogWarning("combine ", ToString(header.call), " from ", peer.member.name, " has ", header.rows,
@@ -286,11 +291,21 @@ void Dispatcher::OnCombine(Peer& peer, const Message& message, Time now) {
                options_.row_elements, " expected: dropped");
     return;
   }
+  NoteTime(call, now);
   const std::byte* rows = message.rows.bytes().data();
   for (size_t i = 0; i < call.slots.size(); ++i) {
     TakeRow(peer, call.slots[i], rows + i * options_.row_bytes);
   }
   Answered(peer, found);
+}
+
+// One that was late makes what is usual longer, but not at once what it took: else a worker that is
+// always slow would be late only once.
+void Dispatcher::NoteTime(const Call& call, Time now) {
+  const size_t pairs = call.slots.size();
+  const Duration usual = usual_.Longest(pairs).value_or(Duration{});
+  const Duration took = now - call.sent;
+  usual_.OnAnswered(pairs, call.late ? std::min(took, 2 * usual) : took);
 }
 
 // The first answer to a slot is the one that counts.
@@ -318,9 +333,10 @@ bool Dispatcher::NoLongerAsks(uint32_t slot) {
 void Dispatcher::OnNotHere(Peer& peer, const Message& message) {
   auto found = AnsweredCall(peer, message.header);
   if (found == calls_.end()) return;
-  LogInfo(peer.member.name, " does not hold ", message.numbers.size(), " experts of layer ",
-          layer_.layer, " in epoch ", ToString(message.header.epoch));
-  peers_.NotHere(peer, layer_.layer, message.numbers, message.header.epoch);
+  const int32_t layer = found->second.layer;
+  LogInfo(peer.member.name, " does not hold ", message.numbers.size(), " experts of layer ", layer,
+          " in epoch ", ToString(message.header.epoch));
+  peers_.NotHere(peer, layer, message.numbers, message.header.epoch);
   if (!found->second.over) {
     for (uint32_t slot : found->second.slots) {
       if (NoLongerAsks(slot)) Pend(slot);

@@ -12,9 +12,10 @@
 //
 // A CALL IS LATE when it has been out for `hedge_after`, and for twice what calls of its size have
 // taken of late (usual_time.h). Its slots are then asked of another replica, too, where there is
-// one and the retry budget can spare it: a HEDGE. The first answer to a slot is taken, the other
-// one dropped, and which it is changes no bit. Until a late call is answered its worker is asked
-// only for what nobody else holds. Time alone is no fault: only liveness gives a worker up.
+// one and the retry budget can spare it: a HEDGE, tried once. The first answer to a slot is taken,
+// the other one dropped, and which it is changes no bit. Until a late call is answered its worker
+// is asked only for what nobody else holds. Time alone is no fault: only liveness gives a worker
+// up.
 //
 // A ROW IS LOST, and reported through Lost, when one of its slots
 //   - was not answered for `coverage_wait` after it was first pending: ABORTED, by the experts (a
@@ -112,6 +113,7 @@ class Dispatcher {
   using Peer = ExpertPeers::Peer;
   struct Call {
     ChannelId channel = 0;
+    int32_t layer = 0;
     std::vector<uint32_t> rows;  // rows of the layer, in message order
     std::vector<Assignment> assignments;
     std::vector<uint32_t> slots;  // slot of each assignment
@@ -147,6 +149,7 @@ class Dispatcher {
   std::map<uint64_t, Call>::iterator EndCall(std::map<uint64_t, Call>::iterator call);
   void OnCombine(Peer& peer, const Message& message, Time now);
   void OnNotHere(Peer& peer, const Message& message);
+  void NoteTime(const Call& call, Time now);
   void TakeRow(const Peer& peer, uint32_t slot, const std::byte* row);
   bool NoLongerAsks(uint32_t slot);
   // The call of this combine or NOT_HERE, if it is one that is out on the peer's channel.

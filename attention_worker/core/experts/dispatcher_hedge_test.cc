@@ -207,5 +207,37 @@ TEST_F(DispatcherHedge, WithoutAnotherReplicaItIsWaitedFor) {
   EXPECT_FALSE(rig_.dispatcher.busy());
 }
 
+TEST_F(DispatcherHedge, ANotHereOfAnEarlierLayerIsOfThatLayer) {
+  rig_.Dispatch({0, 1});
+  Answer("e1", 0, 1);
+  rig_.dispatcher.Tick(TestTime(kLate));
+  Answer("e1", 1, kLate);
+  rig_.DeliverSent();
+  Message not_here;
+  not_here.header = Asked("e0")[0].header;
+  not_here.header.kind = MessageKind::kNotHere;
+  not_here.header.epoch = {1, 9};
+  not_here.numbers = {0};
+  rig_.dispatcher.OnClosed(Channel("e1").id(), absl::UnavailableError("reset"), TestTime(kLate));
+  rig_.Dispatch({0, 1}, kLate, {}, /*layer=*/2);
+  rig_.dispatcher.OnMessage(Channel("e0").id(), not_here, TestTime(kLate));
+  EXPECT_TRUE(rig_.dispatcher.unreachable().Contains(1, 0));
+  EXPECT_FALSE(rig_.dispatcher.unreachable().Contains(2, 0));
+}
+
+TEST_F(DispatcherHedge, AWorkerThatIsAlwaysSlowIsLateAgain) {
+  int64_t ms = 0;
+  for (int i = 0; i < 3; ++i, ms += 2000) {
+    Forget();
+    rig_.Dispatch({0, 1}, ms);
+    Answer("e1", 0, ms + 1);
+    rig_.dispatcher.Tick(TestTime(ms + kLate));
+    ASSERT_THAT(Asked("e1"), SizeIs(2)) << i;
+    Answer("e1", 1, ms + kLate);
+    rig_.DeliverSent();
+    Answer("e0", 0, ms + 1000);
+  }
+}
+
 }  // namespace
 }  // namespace expertmesh
