@@ -210,6 +210,8 @@ TEST_F(TextDoorTest, WhatIsToBeKeptGetsAKeyOfItsOwnForEachChoice) {
   ASSERT_TRUE(one.has_value() && two.has_value());
   EXPECT_NE(one->key, two->key);
   EXPECT_EQ(one->worker, "");
+  for (int32_t choice : {0, 1}) port_.Deliver(choice, "a", FinishReason::kLength);
+  EXPECT_TRUE(reader.Wait().ok());
 }
 
 TEST_F(TextDoorTest, AResumedAnswerKeepsItsKeyAndOthersHaveNone) {

@@ -140,6 +140,7 @@ void SimChannel::Inject(const std::shared_ptr<SimChannel>& end, StoredMessagePtr
             ToString(stale->header.call), " from an earlier channel");
   world.events.After(transport_->network_->DrawDelay(), [end, stale = std::move(stale)] {
     if (!end->socket_->open()) return;
+    end->unheard_since_ = kNever;  // it takes this for its peer's
     end->socket_->owner().Post([end, stale] { end->Arrive(*stale); });
   });
 }

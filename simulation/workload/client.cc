@@ -88,6 +88,10 @@ bool Client::Resume(Pending& pending, const absl::Status& why) {
   if (record.finished || record.cancelled_at.has_value()) return false;
   --pending.resumes;
   ++pending.attempt;
+  // Without a token the front door draws another key.
+  if (pending.kept.has_value() && pending.kept->worker.empty()) {
+    pending.kept->key.high = pending.attempt;
+  }
   pending.coordinator.clear();
   world_->Log("client", "request ", record.id, " is resumed after ", record.tokens,
               " tokens: ", why.message());
