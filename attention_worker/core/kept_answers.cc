@@ -161,9 +161,10 @@ void KeptAnswers::OnDelta(RequestId id, Delta delta) {
   } else if (answer.tokens.size() > 2 * kKeptTokens) {
     answer.tokens.erase(answer.tokens.begin(), answer.tokens.end() - kKeptTokens);
   }
-  answer.last = delta;
-  answer.last.tokens.clear();
-  answer.last.prompt_logprobs.clear();
+  answer.last.finish = delta.finish;
+  answer.last.stop_token_id = delta.stop_token_id;
+  answer.last.stop_string = delta.stop_string;
+  answer.last.usage = delta.usage;
   if (answer.listener != nullptr) answer.listener->OnDelta(answer.heard_as, std::move(delta));
 }
 

@@ -79,7 +79,7 @@ class KeptAnswers final : private GenerationListener {
     std::vector<int32_t> ids;                // the output so far, with what was resumed
     std::vector<float> prompt_logprobs;
     std::vector<OutputToken> tokens;  // of the output, the last ones
-    Delta last;                       // the newest delta, without its tokens
+    Delta last;                       // of the newest delta, how it ended and what was used
     size_t ahead = 0;                 // tokens made since it was detached
     Time until = kNever;              // detached: forgotten then
   };

@@ -160,7 +160,9 @@ const std::vector<StallEvent>& StallEvents() {
        [](Fleet& fleet, Net&) {
          return KillAll(fleet, {"e1", "e3"});
        }},
-      {"stop", "SIGSTOP of an expert worker for 5 s", 4, false, nullptr,
+      {"stop-replica", "SIGSTOP of an expert worker for 5 s, all replicated", 4, false,
+       ReplicateAll, [](Fleet& fleet, Net&) { return Stop(fleet); }},
+      {"stop", "SIGSTOP of an expert worker for 5 s, no replicas", 4, false, nullptr,
        [](Fleet& fleet, Net&) { return Stop(fleet); }},
       {"cut", "an expert worker's link down for 5 s", 4, true, nullptr,
        [](Fleet&, Net& net) { return Cut(net); }},
